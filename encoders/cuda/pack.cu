@@ -1,0 +1,303 @@
+// Spikes of any storage to bits.
+//
+// Bytes: the input once, and 1/8 (u8) to 1/32 (f32) of it out; bound by memory.
+// A thread loads 16 bytes and turns them into 16/sizeof(element) bits; the lanes that share a word
+// merge theirs with shuffles. Rows that do not divide into such pieces go 32 elements a warp, by
+// ballot.
+
+#include <algorithm>
+
+#include "spiketune/core/cuda/check.hpp"
+#include "spiketune/encoders/pack.hpp"
+
+namespace spiketune {
+namespace cuda {
+namespace {
+
+constexpr int threads = 256;
+constexpr unsigned all_lanes = 0xffffffffu;
+
+struct Packed {
+  std::uint32_t bits = 0;
+  std::uint32_t invalid = 0;
+};
+
+/// Four bytes, each below 4 if valid, to four bits: bit 8i of x goes to bit 24 + i.
+__device__ std::uint32_t gather_bytes(std::uint32_t x) {
+  return (((x | x >> 1) & 0x01010101u) * 0x01020408u) >> 24 & 0xfu;
+}
+
+__device__ std::uint32_t compress_even(std::uint32_t x) {
+  x &= 0x55555555u;
+  x = (x | x >> 1) & 0x33333333u;
+  x = (x | x >> 2) & 0x0f0f0f0fu;
+  x = (x | x >> 4) & 0x00ff00ffu;
+  return (x | x >> 8) & 0x0000ffffu;
+}
+
+template <std::uint32_t sign, std::uint32_t exponent, std::uint32_t one, std::uint32_t two,
+          std::uint32_t three>
+__device__ Packed pack_float(std::uint32_t x, ValueKind kind) {
+  const bool nonzero = (x & (sign - 1)) != 0;
+  const bool valid = kind == ValueKind::graded   ? (x & exponent) != exponent
+                     : kind == ValueKind::binary ? x == one
+                                                 : x == one || x == two || x == three;
+  return {nonzero, nonzero && !valid};
+}
+
+/// One element by its bit pattern.
+template <DType storage>
+__device__ Packed pack_element(std::uint32_t x, ValueKind kind) {
+  if constexpr (storage == DType::f16) {
+    return pack_float<0x8000u, 0x7c00u, 0x3c00u, 0x4000u, 0x4200u>(x, kind);
+  } else if constexpr (storage == DType::bf16) {
+    return pack_float<0x8000u, 0x7f80u, 0x3f80u, 0x4000u, 0x4040u>(x, kind);
+  } else if constexpr (storage == DType::f32) {
+    return pack_float<0x80000000u, 0x7f800000u, 0x3f800000u, 0x40000000u, 0x40400000u>(x, kind);
+  } else {  // bit, u2, u8
+    return {x != 0, x > (kind == ValueKind::binary ? 1u : 3u)};
+  }
+}
+
+/// Four bytes of input.
+template <DType storage>
+__device__ Packed pack_word(std::uint32_t x, ValueKind kind) {
+  const bool binary = kind == ValueKind::binary;
+  if constexpr (storage == DType::bit) {
+    return {x, 0};
+  } else if constexpr (storage == DType::u2) {
+    return {compress_even(x | x >> 1), binary ? compress_even(x >> 1) : 0u};
+  } else if constexpr (storage == DType::u8) {
+    const std::uint32_t bad = x & (binary ? 0xfefefefeu : 0xfcfcfcfcu);
+    Packed result{gather_bytes(x), 0};
+    if (bad != 0) {  // an error is on its way: no need to be quick
+      for (int i = 0; i < 4; ++i) result.invalid |= std::uint32_t{(bad >> 8 * i & 0xff) != 0} << i;
+    }
+    return result;
+  } else if constexpr (storage == DType::f32) {
+    return pack_element<storage>(x, kind);
+  } else {
+    const Packed low = pack_element<storage>(x & 0xffffu, kind);
+    const Packed high = pack_element<storage>(x >> 16, kind);
+    return {low.bits | high.bits << 1, low.invalid | high.invalid << 1};
+  }
+}
+
+struct PackTask {
+  const void* data;
+  std::uint32_t* words;  ///< null: count only
+  EncodeStatus* status;
+  std::uint64_t m;
+  std::uint32_t k;
+  std::uint32_t words_per_row;
+  ValueKind kind;
+  RowMap to_source;  ///< wanted row -> row of data
+};
+
+__device__ void report_invalid(const PackTask& task, std::uint64_t element) {
+  atomicMin(reinterpret_cast<unsigned long long*>(&task.status->first_invalid),
+            static_cast<unsigned long long>(element));
+}
+
+__device__ void add_count(const PackTask& task, std::uint64_t count) {
+  for (int lane = 16; lane > 0; lane /= 2) count += __shfl_down_sync(all_lanes, count, lane);
+  __shared__ std::uint64_t warp_counts[threads / 32];
+  if (threadIdx.x % 32 == 0) warp_counts[threadIdx.x / 32] = count;
+  __syncthreads();
+  if (threadIdx.x != 0) return;
+  for (int warp = 1; warp < threads / 32; ++warp) count += warp_counts[warp];
+  if (count != 0) {
+    atomicAdd(reinterpret_cast<unsigned long long*>(&task.status->nnz),
+              static_cast<unsigned long long>(count));
+  }
+}
+
+/// Rows of whole 32-bit words and 16-byte aligned data: the tensor is one flat run of pieces.
+template <DType storage>
+__global__ void __launch_bounds__(threads) pack_flat(const PackTask task, std::uint64_t pieces) {
+  constexpr int per_piece = 128 / static_cast<int>(bits_of(storage));  // elements in 16 bytes
+  constexpr int per_word = per_piece / 4;                              // elements in 4 bytes
+  constexpr int unroll = 4;
+  const auto* input = static_cast<const uint4*>(task.data);
+  std::uint64_t count = 0;
+  const std::uint64_t stride = std::uint64_t{gridDim.x} * threads * unroll;
+  // `block_begin` is uniform across the block, so every lane takes part in every shuffle.
+  for (std::uint64_t block_begin = std::uint64_t{blockIdx.x} * threads * unroll;
+       block_begin < pieces; block_begin += stride) {
+    uint4 loaded[unroll];
+#pragma unroll
+    for (int u = 0; u < unroll; ++u) {
+      const std::uint64_t piece = block_begin + u * threads + threadIdx.x;
+      loaded[u] = piece < pieces ? __ldcs(input + piece) : uint4{0, 0, 0, 0};
+    }
+#pragma unroll
+    for (int u = 0; u < unroll; ++u) {
+      const std::uint64_t piece = block_begin + u * threads + threadIdx.x;
+      const std::uint32_t parts[4] = {loaded[u].x, loaded[u].y, loaded[u].z, loaded[u].w};
+      if constexpr (per_piece >= 32) {  // bit and u2: a thread has whole words
+#pragma unroll
+        for (int out = 0; out < per_piece / 32; ++out) {
+          std::uint32_t bits = 0;
+#pragma unroll
+          for (int part = 0; part < 32 / per_word; ++part) {
+            const Packed packed = pack_word<storage>(parts[out * (32 / per_word) + part], task.kind);
+            bits |= packed.bits << (part * per_word);
+            if (packed.invalid != 0) {
+              report_invalid(task, piece * per_piece + out * 32 + part * per_word +
+                                       lowest_bit(packed.invalid));
+            }
+          }
+          count += count_bits(bits);
+          const std::uint64_t source_word = piece * (per_piece / 32) + out;
+          if (piece < pieces && task.words != nullptr) {
+            const std::uint64_t row = source_word / task.words_per_row;
+            const RowMap to_wanted{task.to_source.timesteps, task.to_source.rows,
+                                   task.to_source.to, task.to_source.from};
+            task.words[to_wanted.source(row) * task.words_per_row +
+                       source_word % task.words_per_row] = bits;
+          }
+        }
+      } else {
+        constexpr int lanes = 32 / per_piece;  // that share a word
+        std::uint32_t bits = 0;
+#pragma unroll
+        for (int part = 0; part < 4; ++part) {
+          const Packed packed = pack_word<storage>(parts[part], task.kind);
+          bits |= packed.bits << (part * per_word);
+          if (packed.invalid != 0) {
+            report_invalid(task, piece * per_piece + part * per_word + lowest_bit(packed.invalid));
+          }
+        }
+        bits <<= threadIdx.x % lanes * per_piece;
+#pragma unroll
+        for (int lane = 1; lane < lanes; lane *= 2) bits |= __shfl_xor_sync(all_lanes, bits, lane);
+        if (threadIdx.x % lanes == 0 && piece < pieces) {
+          count += count_bits(bits);
+          const std::uint64_t word = piece / lanes;
+          if (task.to_source.from == task.to_source.to) {
+            task.words[word] = bits;
+          } else {
+            const RowMap to_wanted{task.to_source.timesteps, task.to_source.rows,
+                                   task.to_source.to, task.to_source.from};
+            const std::uint64_t row = word / task.words_per_row;
+            task.words[to_wanted.source(row) * task.words_per_row + word % task.words_per_row] =
+                bits;
+          }
+        }
+      }
+    }
+  }
+  add_count(task, count);
+}
+
+template <DType storage>
+__device__ std::uint32_t load_pattern(const PackTask& task, std::uint64_t row, std::uint32_t k) {
+  if constexpr (storage == DType::bit) {
+    return static_cast<const std::uint32_t*>(task.data)[row * task.words_per_row + k / 32] >>
+               k % 32 & 1u;
+  } else if constexpr (storage == DType::u2) {
+    return static_cast<const std::uint32_t*>(task.data)[row * ceil_div(task.k, 16) + k / 16] >>
+               2 * (k % 16) & 3u;
+  } else if constexpr (storage == DType::u8) {
+    return static_cast<const std::uint8_t*>(task.data)[row * task.k + k];
+  } else if constexpr (storage == DType::f32) {
+    return static_cast<const std::uint32_t*>(task.data)[row * task.k + k];
+  } else {
+    return static_cast<const std::uint16_t*>(task.data)[row * task.k + k];
+  }
+}
+
+/// Any K and alignment: a warp makes one word by ballot.
+template <DType storage>
+__global__ void __launch_bounds__(threads) pack_ragged(const PackTask task) {
+  const std::uint32_t lane = threadIdx.x % 32;
+  const std::uint64_t total = task.m * task.words_per_row;
+  const std::uint64_t warps = std::uint64_t{gridDim.x} * (threads / 32);
+  std::uint64_t count = 0;
+  for (std::uint64_t at = std::uint64_t{blockIdx.x} * (threads / 32) + threadIdx.x / 32;
+       at < total; at += warps) {
+    const std::uint64_t row = at / task.words_per_row;
+    const auto k = static_cast<std::uint32_t>(at % task.words_per_row) * 32 + lane;
+    const std::uint64_t source = task.to_source.source(row);
+    Packed packed;
+    if (k < task.k) packed = pack_element<storage>(load_pattern<storage>(task, source, k), task.kind);
+    if (packed.invalid != 0) report_invalid(task, source * task.k + k);
+    const std::uint32_t bits = __ballot_sync(all_lanes, packed.bits != 0);
+    if (lane == 0) {
+      count += count_bits(bits);
+      if (task.words != nullptr) task.words[at] = bits;
+    }
+  }
+  add_count(task, count);
+}
+
+__global__ void reset_status(EncodeStatus* status) {
+  *status = {0, 0, 0, EncodeStatus::none_invalid};
+}
+
+unsigned resident_blocks(const CudaContext& context) {
+  int multiprocessors = 0;
+  check(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, context.device));
+  return static_cast<unsigned>(multiprocessors) * (2048 / threads);
+}
+
+template <DType storage>
+void launch_pack(const CudaContext& context, const PackTask& task) {
+  const unsigned most = resident_blocks(context);
+  const bool flat = task.k % 32 == 0 && row_bytes(storage, task.k) % 16 == 0 &&
+                    reinterpret_cast<std::uintptr_t>(task.data) % 16 == 0;
+  if (flat) {
+    const std::uint64_t pieces = task.m * row_bytes(storage, task.k) / 16;
+    const auto blocks = std::min<std::uint64_t>(most, ceil_div(pieces, threads * 4));
+    pack_flat<storage><<<static_cast<unsigned>(blocks), threads, 0, context.stream>>>(task, pieces);
+  } else {
+    const auto blocks =
+        std::min<std::uint64_t>(most, ceil_div(task.m * task.words_per_row, threads / 32));
+    pack_ragged<storage><<<static_cast<unsigned>(blocks), threads, 0, context.stream>>>(task);
+  }
+  check_launch();
+}
+
+void pack_rows(const CudaContext& context, const SpikeView& spikes, RowOrder order,
+               std::uint32_t* words, EncodeStatus* status) {
+  check_space(spikes, Space::device);
+  reset_status<<<1, 1, 0, context.stream>>>(status);
+  check_launch();
+  const SpikeShape& shape = spikes.shape;
+  if (shape.elements() == 0) return;
+  const PackTask task{spikes.data,
+                      words,
+                      status,
+                      shape.m(),
+                      shape.k,
+                      static_cast<std::uint32_t>(ceil_div(shape.k, 32)),
+                      spikes.kind,
+                      {shape.timesteps, shape.rows, spikes.row_order, order}};
+  switch (spikes.storage) {
+    case DType::bit: launch_pack<DType::bit>(context, task); break;
+    case DType::u2: launch_pack<DType::u2>(context, task); break;
+    case DType::u8: launch_pack<DType::u8>(context, task); break;
+    case DType::f16: launch_pack<DType::f16>(context, task); break;
+    case DType::bf16: launch_pack<DType::bf16>(context, task); break;
+    default: launch_pack<DType::f32>(context, task);
+  }
+}
+
+}  // namespace
+}  // namespace cuda
+
+BitRows pack(const CudaContext& context, const SpikeView& spikes, RowOrder order,
+             std::uint32_t* words, EncodeStatus* status) {
+  const SpikeShape& shape = spikes.shape;
+  const bool packed = spikes.storage == DType::bit;
+  cuda::pack_rows(context, spikes, order, packed ? nullptr : words, status);
+  return {packed ? static_cast<const std::uint32_t*>(spikes.data) : words, shape.m(), shape.k,
+          {shape.timesteps, shape.rows, packed ? spikes.row_order : order, order}};
+}
+
+void pack_into(const CudaContext& context, const SpikeView& spikes, RowOrder order,
+               std::uint32_t* words, EncodeStatus* status) {
+  cuda::pack_rows(context, spikes, order, words, status);
+}
+
+}  // namespace spiketune

@@ -1,0 +1,43 @@
+#pragma once
+/// \file
+/// Steps that host encoders share: from packed rows to offsets and indices.
+
+#include "spiketune/core/bits.hpp"
+#include "spiketune/core/parallel.hpp"
+#include "spiketune/encoders/pack.hpp"
+
+namespace spiketune::host {
+
+[[nodiscard]] inline std::uint32_t row_count(const BitRows& bits, std::uint64_t row) {
+  std::uint32_t count = 0;
+  for (std::uint32_t w = 0; w < bits.words_per_row(); ++w) count += count_bits(bits.word(row, w));
+  return count;
+}
+
+/// visit(column) for each spike of a row, ascending.
+template <class Visit>
+void for_each_bit(const BitRows& bits, std::uint64_t row, Visit&& visit) {
+  for (std::uint32_t w = 0; w < bits.words_per_row(); ++w) {
+    for (std::uint32_t word = bits.word(row, w); word != 0; word &= word - 1) {
+      visit(32 * w + lowest_bit(word));
+    }
+  }
+}
+
+/// offsets[i] = sum of count(j) over j < i, for i in [0, n]; returns the sum of all, which may
+/// exceed 32 bits (the offsets are then meaningless, and the capacity overflows).
+template <class Count>
+std::uint64_t scan_counts(const HostContext& context, std::uint64_t n, std::uint32_t* offsets,
+                          Count&& count) {
+  parallel_for(context, n, 256, [&](std::uint64_t i) { offsets[i] = count(i); });
+  std::uint64_t total = 0;
+  for (std::uint64_t i = 0; i < n; ++i) {
+    const std::uint32_t here = offsets[i];
+    offsets[i] = static_cast<std::uint32_t>(total);
+    total += here;
+  }
+  offsets[n] = static_cast<std::uint32_t>(total);
+  return total;
+}
+
+}  // namespace spiketune::host

@@ -1,0 +1,34 @@
+#include "spiketune/kernels/spmm.hpp"
+
+#include "spiketune/core/error.hpp"
+
+namespace spiketune {
+
+void check_spmm(const FormatBase& format, const WeightView& weights, const OutputView& output,
+                Space space) {
+  const auto fail = [](const std::string& why) {
+    throw Error(ErrorCode::invalid_argument, "spmm: " + why);
+  };
+  if (weights.k != format.layout.k()) {
+    fail("W has " + std::to_string(weights.k) + " rows, but K is " +
+         std::to_string(format.layout.k()));
+  }
+  if (output.m != format.layout.m() || output.n != weights.n) {
+    fail("Y is " + std::to_string(output.m) + " x " + std::to_string(output.n) + ", not " +
+         std::to_string(format.layout.m()) + " x " + std::to_string(weights.n));
+  }
+  if (!is_floating(weights.type)) fail("W must be f32, f16 or bf16");
+  if (output.type != DType::f32 && output.type != weights.type) {
+    fail("Y must be f32 or of W's type");
+  }
+  if (weights.space != space || output.space != space) {
+    fail("W and Y must be in the memory of the context");
+  }
+  if ((weights.data == nullptr && weights.bytes() != 0) ||
+      (output.data == nullptr && output.bytes() != 0)) {
+    fail("W or Y is null");
+  }
+  if (format.status == nullptr) fail("the format has no memory");
+}
+
+}  // namespace spiketune
