@@ -48,11 +48,16 @@ SPIKETUNE_HD inline void store_index(const AnyArray& array, std::uint64_t i, std
 /// every spike is 1.
 SPIKETUNE_HD inline float load_value(const AnyArray& array, std::uint64_t i) {
   switch (array.type) {
-    case DType::u8: return static_cast<float>(array.as<const std::uint8_t>()[i]);
-    case DType::f16: return to_float(array.as<const Half>()[i]);
-    case DType::bf16: return to_float(array.as<const Bfloat16>()[i]);
-    case DType::f32: return array.as<const float>()[i];
-    default: return 1.0f;
+    case DType::u8:
+      return static_cast<float>(array.as<const std::uint8_t>()[i]);
+    case DType::f16:
+      return to_float(array.as<const Half>()[i]);
+    case DType::bf16:
+      return to_float(array.as<const Bfloat16>()[i]);
+    case DType::f32:
+      return array.as<const float>()[i];
+    default:
+      return 1.0f;
   }
 }
 

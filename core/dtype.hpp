@@ -25,15 +25,21 @@ enum class DType : std::uint8_t {
 /// Bits of one element.
 SPIKETUNE_HD constexpr unsigned bits_of(DType type) {
   switch (type) {
-    case DType::bit: return 1;
-    case DType::u2: return 2;
-    case DType::u8: return 8;
+    case DType::bit:
+      return 1;
+    case DType::u2:
+      return 2;
+    case DType::u8:
+      return 8;
     case DType::u16:
     case DType::f16:
-    case DType::bf16: return 16;
+    case DType::bf16:
+      return 16;
     case DType::u32:
-    case DType::f32: return 32;
-    case DType::u64: return 64;
+    case DType::f32:
+      return 32;
+    case DType::u64:
+      return 64;
   }
   return 0;
 }

@@ -54,7 +54,9 @@ SPIKETUNE_HD inline float to_float(Half x) {
   return detail::bits_to_float(sign | detail::float_to_bits(scaled));
 }
 
-SPIKETUNE_HD inline float to_float(float x) { return x; }
+SPIKETUNE_HD inline float to_float(float x) {
+  return x;
+}
 
 SPIKETUNE_HD inline Bfloat16 to_bfloat16(float value) {
   const std::uint32_t bits = detail::float_to_bits(value);

@@ -21,8 +21,8 @@ template <class Body>
 void parallel_ranges(const HostContext& context, std::uint64_t count, std::uint64_t grain,
                      Body&& body) {
   const std::uint64_t pieces = (count + grain - 1) / grain;
-  const auto threads =
-      static_cast<int>(std::min<std::uint64_t>(static_cast<std::uint64_t>(thread_count(context)), pieces));
+  const auto threads = static_cast<int>(
+      std::min<std::uint64_t>(static_cast<std::uint64_t>(thread_count(context)), pieces));
   if (threads <= 1) {
     if (count > 0) body(std::uint64_t{0}, count);
     return;

@@ -9,9 +9,12 @@ namespace spiketune {
 
 std::string_view to_string(ValueKind kind) {
   switch (kind) {
-    case ValueKind::binary: return "binary";
-    case ValueKind::graded2: return "graded2";
-    case ValueKind::graded: return "graded";
+    case ValueKind::binary:
+      return "binary";
+    case ValueKind::graded2:
+      return "graded2";
+    case ValueKind::graded:
+      return "graded";
   }
   return "?";
 }
@@ -20,8 +23,8 @@ ValueKind parse_value_kind(std::string_view name) {
   for (const ValueKind kind : {ValueKind::binary, ValueKind::graded2, ValueKind::graded}) {
     if (to_string(kind) == name) return kind;
   }
-  throw Error(ErrorCode::parse,
-              "unknown kind of spikes '" + std::string(name) + "'; known are binary graded2 graded");
+  throw Error(ErrorCode::parse, "unknown kind of spikes '" + std::string(name) +
+                                    "'; known are binary graded2 graded");
 }
 
 void check(const SpikeView& spikes) {
@@ -38,13 +41,20 @@ void check(const SpikeView& spikes) {
   if (spikes.shape.k == limit) fail("K must be below 2^32 - 1");
   bool held = false;
   switch (spikes.storage) {
-    case DType::bit: held = spikes.kind == ValueKind::binary; break;
+    case DType::bit:
+      held = spikes.kind == ValueKind::binary;
+      break;
     case DType::u2:
-    case DType::u8: held = spikes.kind != ValueKind::graded; break;
+    case DType::u8:
+      held = spikes.kind != ValueKind::graded;
+      break;
     case DType::f16:
     case DType::bf16:
-    case DType::f32: held = true; break;
-    default: break;
+    case DType::f32:
+      held = true;
+      break;
+    default:
+      break;
   }
   if (!held) {
     fail("storage " + std::string(to_string(spikes.storage)) + " cannot hold " +
@@ -57,8 +67,9 @@ void check_space(const SpikeView& spikes, Space space) {
   check(spikes);
   if (spikes.space != space) {
     throw Error(ErrorCode::invalid_argument,
-                space == Space::host ? "spikes are in device memory, but the context is the host's"
-                                     : "spikes are in host memory, but the context is a CUDA device's");
+                space == Space::host
+                    ? "spikes are in device memory, but the context is the host's"
+                    : "spikes are in host memory, but the context is a CUDA device's");
   }
 }
 

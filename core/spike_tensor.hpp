@@ -6,8 +6,8 @@
 ///   bit         word row·ceil(K/32) + k/32, bit k%32       (each row padded to whole words)
 ///   u2          word row·ceil(K/16) + k/16, bits 2·(k%16)  (each row padded to whole words)
 ///   u8 and f*   element row·K + k
-/// Words are 32-bit, least significant bit first. Padding bits may hold anything; readers mask them.
-/// A zero is any element that compares equal to 0; −0.0 is one.
+/// Words are 32-bit, least significant bit first. Padding bits may hold anything; readers mask
+/// them. A zero is any element that compares equal to 0; −0.0 is one.
 
 #include <cstdint>
 #include <string_view>
@@ -123,10 +123,14 @@ SPIKETUNE_HD inline float load_spike(const void* data, DType storage, std::uint3
           static_cast<const std::uint32_t*>(data)[row * ceil_div(k_total, 16) + k / 16] >>
               (2 * (k % 16)) &
           3u);
-    case DType::u8: return static_cast<float>(static_cast<const std::uint8_t*>(data)[element]);
-    case DType::f16: return to_float(static_cast<const Half*>(data)[element]);
-    case DType::bf16: return to_float(static_cast<const Bfloat16*>(data)[element]);
-    default: return static_cast<const float*>(data)[element];
+    case DType::u8:
+      return static_cast<float>(static_cast<const std::uint8_t*>(data)[element]);
+    case DType::f16:
+      return to_float(static_cast<const Half*>(data)[element]);
+    case DType::bf16:
+      return to_float(static_cast<const Bfloat16*>(data)[element]);
+    default:
+      return static_cast<const float*>(data)[element];
   }
 }
 
@@ -154,9 +158,14 @@ SPIKETUNE_HD inline void store_spike(void* data, DType storage, std::uint32_t k_
     case DType::u8:
       static_cast<std::uint8_t*>(data)[element] = static_cast<std::uint8_t>(value);
       break;
-    case DType::f16: static_cast<Half*>(data)[element] = to_half(value); break;
-    case DType::bf16: static_cast<Bfloat16*>(data)[element] = to_bfloat16(value); break;
-    default: static_cast<float*>(data)[element] = value;
+    case DType::f16:
+      static_cast<Half*>(data)[element] = to_half(value);
+      break;
+    case DType::bf16:
+      static_cast<Bfloat16*>(data)[element] = to_bfloat16(value);
+      break;
+    default:
+      static_cast<float*>(data)[element] = value;
   }
 }
 

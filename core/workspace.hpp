@@ -26,8 +26,9 @@ class WorkspaceCarver {
     if (counting_) return nullptr;
     if (used_ > workspace_.size()) {
       throw Error(ErrorCode::invalid_argument,
-                  "the workspace has " + std::to_string(workspace_.size()) + " bytes, but at least " +
-                      std::to_string(used_) + " are needed; ask the *_workspace_bytes function");
+                  "the workspace has " + std::to_string(workspace_.size()) +
+                      " bytes, but at least " + std::to_string(used_) +
+                      " are needed; ask the *_workspace_bytes function");
     }
     return static_cast<T*>(static_cast<void*>(workspace_.data() + begin));
   }

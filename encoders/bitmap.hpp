@@ -1,6 +1,7 @@
 #pragma once
 /// \file
-/// Spikes to bitmap words, row-major or in 64 × 64 tiles. See encoders/encode.hpp for the interface.
+/// Spikes to bitmap words, row-major or in 64 × 64 tiles. See encoders/encode.hpp for the
+/// interface.
 ///
 /// Row-major words are what pack() makes of the input; tiles are a rearrangement of them.
 

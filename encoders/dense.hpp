@@ -1,6 +1,7 @@
 #pragma once
 /// \file
-/// The cast of spikes to the dense type that a product wants. See encoders/encode.hpp for the interface.
+/// The cast of spikes to the dense type that a product wants. See encoders/encode.hpp for the
+/// interface.
 ///
 /// One pass: each element is checked, counted and cast.
 

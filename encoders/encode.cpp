@@ -15,10 +15,10 @@ void check_decode(const FormatBase& format, const MutableSpikeView& spikes, Spac
                      : value == DType::u8 ? spikes.storage != DType::bit
                                           : spikes.storage == value || spikes.storage == DType::f32;
   if (!holds) {
-    throw Error(ErrorCode::invalid_argument, "storage " + std::string(to_string(spikes.storage)) +
-                                                 " cannot hold " +
-                                                 std::string(to_string(format.layout.kind)) +
-                                                 " spikes of type " + std::string(to_string(value)));
+    throw Error(ErrorCode::invalid_argument,
+                "storage " + std::string(to_string(spikes.storage)) + " cannot hold " +
+                    std::string(to_string(format.layout.kind)) + " spikes of type " +
+                    std::string(to_string(value)));
   }
 }
 

@@ -49,7 +49,8 @@ template <class Format, class ContextT>
                                             const typename Format::Params& params = {},
                                             const EncodeOptions& options = {}) {
   const EncodedLayout layout = layout_of(spikes, options.row_order);
-  std::uint64_t capacity = options.capacity.value_or(Format::bound(layout, params, options.density));
+  std::uint64_t capacity =
+      options.capacity.value_or(Format::bound(layout, params, options.density));
   for (;;) {
     Encoded<Format> result(context, Format::plan(layout, params, capacity));
     const Buffer workspace = allocate(context, encode_workspace_bytes(context, spikes, *result));

@@ -44,10 +44,17 @@ struct ValueSource {
     if (values.type == DType::bit) return;
     const float value = load_spike(data, storage, k, map.source(row), column);
     switch (values.type) {
-      case DType::u8: values.as<std::uint8_t>()[i] = static_cast<std::uint8_t>(value); break;
-      case DType::f16: values.as<Half>()[i] = to_half(value); break;
-      case DType::bf16: values.as<Bfloat16>()[i] = to_bfloat16(value); break;
-      default: values.as<float>()[i] = value;
+      case DType::u8:
+        values.as<std::uint8_t>()[i] = static_cast<std::uint8_t>(value);
+        break;
+      case DType::f16:
+        values.as<Half>()[i] = to_half(value);
+        break;
+      case DType::bf16:
+        values.as<Bfloat16>()[i] = to_bfloat16(value);
+        break;
+      default:
+        values.as<float>()[i] = value;
     }
   }
 };

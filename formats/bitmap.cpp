@@ -5,8 +5,9 @@
 namespace spiketune {
 
 std::uint64_t Bitmap::max_capacity(const EncodedLayout& layout, const Params& params) {
-  return params.tiles ? ceil_div(layout.m(), tile_size) * ceil_div(layout.k(), tile_size) * 2 * tile_size
-                      : layout.m() * ceil_div(layout.k(), 32);
+  return params.tiles
+             ? ceil_div(layout.m(), tile_size) * ceil_div(layout.k(), tile_size) * 2 * tile_size
+             : layout.m() * ceil_div(layout.k(), 32);
 }
 
 Bitmap Bitmap::plan(const EncodedLayout& layout, const Params& params, std::uint64_t) {
@@ -28,8 +29,8 @@ void Bitmap::validate(const EncodeStatus& counts) const {
   std::uint64_t total = 0;
   for (std::uint64_t i = 0; i < words.size; ++i) total += count_bits(words[i]);
   if (total != counts.nnz) {
-    detail::invalid_format(name, std::to_string(total) + " bits are set, not " +
-                                     std::to_string(counts.nnz));
+    detail::invalid_format(
+        name, std::to_string(total) + " bits are set, not " + std::to_string(counts.nnz));
   }
   std::uint64_t inside = 0;
   for (std::uint64_t row = 0; row < layout.m(); ++row) {

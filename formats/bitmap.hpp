@@ -7,7 +7,8 @@
 ///               word ((row/64)·ceil(K/64) + k/64)·128 + (row%64)·2 + k%64/32, bit k%32.
 ///               occupied[tile] is 1 where the tile has a spike, so that empty tiles are skipped.
 /// Padding bits, and padding rows of tiles, are zero. Graded spikes add one value per *element*
-/// position of the bitmap (2-bit spikes as u8): value(row, k) = values[row·K + k], 0 where no spike.
+/// position of the bitmap (2-bit spikes as u8): value(row, k) = values[row·K + k], 0 where no
+/// spike.
 ///
 /// There is nothing to overflow: capacity counts words and is what plan() makes it.
 

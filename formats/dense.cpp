@@ -6,7 +6,8 @@
 namespace spiketune {
 
 Dense Dense::plan(const EncodedLayout& layout, const Params& params, std::uint64_t) {
-  require(is_floating(params.type), ErrorCode::invalid_argument, "dense: type must be f16, bf16 or f32");
+  require(is_floating(params.type), ErrorCode::invalid_argument,
+          "dense: type must be f16, bf16 or f32");
   if (is_floating(layout.value_type) && layout.value_type != params.type &&
       params.type != DType::f32) {
     throw Error(ErrorCode::invalid_argument,
@@ -25,8 +26,8 @@ void Dense::validate(const EncodeStatus& counts) const {
   std::uint64_t nonzeros = 0;
   for (std::uint64_t i = 0; i < values.size; ++i) nonzeros += load_value(values, i) != 0.0f;
   if (nonzeros != counts.nnz) {
-    detail::invalid_format(name, std::to_string(nonzeros) + " values are nonzero, not " +
-                                     std::to_string(counts.nnz));
+    detail::invalid_format(
+        name, std::to_string(nonzeros) + " values are nonzero, not " + std::to_string(counts.nnz));
   }
 }
 

@@ -30,8 +30,8 @@ void check_status(const EncodeStatus& status, const FormatBase& format, std::str
     const std::uint64_t t = time_major ? row / shape.rows : row % shape.timesteps;
     const std::uint64_t position = time_major ? row % shape.rows : row / shape.timesteps;
     throw Error(ErrorCode::invalid_value,
-                "spike (t, row, k) = (" + std::to_string(t) + ", " + std::to_string(position) + ", " +
-                    std::to_string(status.first_invalid % shape.k) + ") is NaN or not a " +
+                "spike (t, row, k) = (" + std::to_string(t) + ", " + std::to_string(position) +
+                    ", " + std::to_string(status.first_invalid % shape.k) + ") is NaN or not a " +
                     std::string(to_string(format.layout.kind)) + " spike");
   }
   if (status.needed > format.capacity) {

@@ -53,10 +53,11 @@ struct EncodedLayout {
 /// Counters that an encoder leaves in the memory of its context. Nothing here is read by the host
 /// during encode or spmm, so both can be captured in one CUDA graph.
 struct EncodeStatus {
-  std::uint64_t nnz;            ///< nonzeros of the input
-  std::uint64_t needed;         ///< units of capacity that the input needs; > capacity: overflow
-  std::uint64_t lost;           ///< nonzeros that a lossy (prune) encoder dropped; 0 otherwise
-  std::uint64_t first_invalid;  ///< least element m·K + k of the input that is NaN or not of its kind
+  std::uint64_t nnz;     ///< nonzeros of the input
+  std::uint64_t needed;  ///< units of capacity that the input needs; > capacity: overflow
+  std::uint64_t lost;    ///< nonzeros that a lossy (prune) encoder dropped; 0 otherwise
+  std::uint64_t
+      first_invalid;  ///< least element m·K + k of the input that is NaN or not of its kind
 
   static constexpr std::uint64_t none_invalid = std::numeric_limits<std::uint64_t>::max();
 };
@@ -95,9 +96,8 @@ struct Array {
 template <class Format>
 [[nodiscard]] std::uint64_t storage_bytes(const Format& format) {
   std::uint64_t total = align_up(sizeof(EncodeStatus));
-  Format::arrays(format, [&](std::string_view, const auto& array) {
-    total += align_up(array.bytes());
-  });
+  Format::arrays(format,
+                 [&](std::string_view, const auto& array) { total += align_up(array.bytes()); });
   return total;
 }
 

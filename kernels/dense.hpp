@@ -3,8 +3,8 @@
 /// Products of Dense.
 
 #include "spiketune/formats/dense.hpp"
-#include "spiketune/kernels/row_gather.hpp"
 #include "spiketune/kernels/rows.hpp"
+#include "spiketune/kernels/tiled.hpp"
 
 namespace spiketune {
 
@@ -14,7 +14,7 @@ struct SpmmKernels<HostContext, Dense> {
 };
 template <>
 struct SpmmKernels<CudaContext, Dense> {
-  using list = KernelList<RowGather>;
+  using list = KernelList<Tiled>;
 };
 
 }  // namespace spiketune

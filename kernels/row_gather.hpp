@@ -29,9 +29,8 @@ struct RowGather {
 };
 
 template <class Format>
-[[nodiscard]] std::size_t spmm_workspace_bytes(const CudaContext&, const Format&,
-                                               const WeightView&, const OutputView&,
-                                               const RowGather&) {
+[[nodiscard]] std::size_t spmm_workspace_bytes(const CudaContext&, const Format&, const WeightView&,
+                                               const OutputView&, const RowGather&) {
   return 0;
 }
 /// Throws Error(invalid_argument) with config.why_invalid() where that is not empty.

@@ -1,3 +1,5 @@
+#include <cstdlib>
+
 #include "spiketune/tests/conformance.hpp"
 
 namespace spiketune::test {
@@ -30,6 +32,8 @@ std::vector<Case> host_cases() {
   auto registry = std::make_shared<Registry>();
   add_host_formats(*registry);
   add_host_baselines(*registry);
+  // A plugin's author gets these tests too: SPIKETUNE_TEST_PLUGIN=./libmine.so spiketune_tests
+  if (const char* path = std::getenv("SPIKETUNE_TEST_PLUGIN")) load_plugin(path, *registry);
   return cases(registry);
 }
 

@@ -76,11 +76,14 @@ inline std::vector<std::byte> to_type(const std::vector<float>& values, DType ty
   std::vector<std::byte> bytes(values.size() * bits_of(type) / 8);
   for (std::size_t i = 0; i < values.size(); ++i) {
     switch (type) {
-      case DType::f16: reinterpret_cast<Half*>(bytes.data())[i] = to_half(values[i]); break;
+      case DType::f16:
+        reinterpret_cast<Half*>(bytes.data())[i] = to_half(values[i]);
+        break;
       case DType::bf16:
         reinterpret_cast<Bfloat16*>(bytes.data())[i] = to_bfloat16(values[i]);
         break;
-      default: reinterpret_cast<float*>(bytes.data())[i] = values[i];
+      default:
+        reinterpret_cast<float*>(bytes.data())[i] = values[i];
     }
   }
   return bytes;

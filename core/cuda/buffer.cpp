@@ -33,6 +33,8 @@ void fill(const CudaContext& context, void* data, unsigned char value, std::size
   cuda::check(cudaMemsetAsync(data, value, bytes, context.stream));
 }
 
-void synchronize(const CudaContext& context) { cuda::check(cudaStreamSynchronize(context.stream)); }
+void synchronize(const CudaContext& context) {
+  cuda::check(cudaStreamSynchronize(context.stream));
+}
 
 }  // namespace spiketune

@@ -13,7 +13,8 @@ std::string cuda_unavailable_reason(int device) {
     return std::string("no CUDA device: ") + cudaGetErrorString(status);
   }
   if (device < 0 || device >= count) {
-    return "no CUDA device " + std::to_string(device) + " (there are " + std::to_string(count) + ")";
+    return "no CUDA device " + std::to_string(device) + " (there are " + std::to_string(count) +
+           ")";
   }
   cudaDeviceProp properties{};
   cuda::check(cudaGetDeviceProperties(&properties, device));
@@ -33,6 +34,8 @@ CudaStream::CudaStream(int device) : device_(device) {
   cuda::check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
 }
 
-CudaStream::~CudaStream() { static_cast<void>(cudaStreamDestroy(stream_)); }
+CudaStream::~CudaStream() {
+  static_cast<void>(cudaStreamDestroy(stream_));
+}
 
 }  // namespace spiketune

@@ -10,7 +10,8 @@ namespace spiketune {
 
 Buffer allocate(const HostContext&, std::size_t bytes) {
   if (bytes == 0) return {};
-  void* data = bytes > SIZE_MAX - alignment ? nullptr : std::aligned_alloc(alignment, align_up(bytes));
+  void* data =
+      bytes > SIZE_MAX - alignment ? nullptr : std::aligned_alloc(alignment, align_up(bytes));
   if (data == nullptr) {
     throw Error(ErrorCode::out_of_memory,
                 "cannot allocate " + std::to_string(bytes) + " bytes of host memory");

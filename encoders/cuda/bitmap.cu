@@ -46,7 +46,9 @@ void encode(const CudaContext& context, const SpikeView& spikes, const Bitmap& b
             Workspace workspace) {
   check_encode(spikes, bitmap, Space::device);
   const RowOrder order = bitmap.layout.row_order;
-  BitRows bits{bitmap.words.data, spikes.shape.m(), spikes.shape.k,
+  BitRows bits{bitmap.words.data,
+               spikes.shape.m(),
+               spikes.shape.k,
                {spikes.shape.timesteps, spikes.shape.rows, order, order}};
   if (!bitmap.params.tiles) {
     pack_into(context, spikes, order, bitmap.words.data, bitmap.status);
@@ -56,8 +58,9 @@ void encode(const CudaContext& context, const SpikeView& spikes, const Bitmap& b
                 bitmap.status);
     if (bitmap.occupied.size != 0) {
       const auto blocks = std::min<std::uint64_t>(bitmap.occupied.size, 1u << 20);
-      cuda::encode_tiles<<<static_cast<unsigned>(blocks), 2 * Bitmap::tile_size, 0,
-                           context.stream>>>(bits, bitmap);
+      cuda::
+          encode_tiles<<<static_cast<unsigned>(blocks), 2 * Bitmap::tile_size, 0, context.stream>>>(
+              bits, bitmap);
       cuda::check_launch();
     }
   }

@@ -29,8 +29,7 @@ __global__ void cast(const BitRows bits, const ValueSource source, bool pattern,
 template <class T>
 void launch_cast(const CudaContext& context, const BitRows& bits, const ValueSource& source,
                  const Dense& dense) {
-  const auto blocks =
-      std::min<std::uint64_t>(1u << 16, warp_blocks(bits.m * bits.words_per_row()));
+  const auto blocks = std::min<std::uint64_t>(1u << 16, warp_blocks(bits.m * bits.words_per_row()));
   cast<<<static_cast<unsigned>(blocks), block_threads, 0, context.stream>>>(
       bits, source, dense.layout.value_type == DType::bit, dense.values.as<T>());
   check_launch();
@@ -50,13 +49,18 @@ void encode(const CudaContext& context, const SpikeView& spikes, const Dense& de
   check_encode(spikes, dense, Space::device);
   WorkspaceCarver carver(workspace);
   const RowOrder order = dense.layout.row_order;
-  const BitRows bits = pack(context, spikes, order,
-                            carver.take<std::uint32_t>(packed_words(spikes)), dense.status);
+  const BitRows bits =
+      pack(context, spikes, order, carver.take<std::uint32_t>(packed_words(spikes)), dense.status);
   const ValueSource source = value_source(spikes, order);
   switch (dense.params.type) {
-    case DType::f16: cuda::launch_cast<Half>(context, bits, source, dense); break;
-    case DType::bf16: cuda::launch_cast<Bfloat16>(context, bits, source, dense); break;
-    default: cuda::launch_cast<float>(context, bits, source, dense);
+    case DType::f16:
+      cuda::launch_cast<Half>(context, bits, source, dense);
+      break;
+    case DType::bf16:
+      cuda::launch_cast<Bfloat16>(context, bits, source, dense);
+      break;
+    default:
+      cuda::launch_cast<float>(context, bits, source, dense);
   }
 }
 

@@ -140,7 +140,8 @@ __global__ void __launch_bounds__(threads) pack_flat(const PackTask task, std::u
           std::uint32_t bits = 0;
 #pragma unroll
           for (int part = 0; part < 32 / per_word; ++part) {
-            const Packed packed = pack_word<storage>(parts[out * (32 / per_word) + part], task.kind);
+            const Packed packed =
+                pack_word<storage>(parts[out * (32 / per_word) + part], task.kind);
             bits |= packed.bits << (part * per_word);
             if (packed.invalid != 0) {
               report_invalid(task, piece * per_piece + out * 32 + part * per_word +
@@ -151,8 +152,8 @@ __global__ void __launch_bounds__(threads) pack_flat(const PackTask task, std::u
           const std::uint64_t source_word = piece * (per_piece / 32) + out;
           if (piece < pieces && task.words != nullptr) {
             const std::uint64_t row = source_word / task.words_per_row;
-            const RowMap to_wanted{task.to_source.timesteps, task.to_source.rows,
-                                   task.to_source.to, task.to_source.from};
+            const RowMap to_wanted{task.to_source.timesteps, task.to_source.rows, task.to_source.to,
+                                   task.to_source.from};
             task.words[to_wanted.source(row) * task.words_per_row +
                        source_word % task.words_per_row] = bits;
           }
@@ -177,8 +178,8 @@ __global__ void __launch_bounds__(threads) pack_flat(const PackTask task, std::u
           if (task.to_source.from == task.to_source.to) {
             task.words[word] = bits;
           } else {
-            const RowMap to_wanted{task.to_source.timesteps, task.to_source.rows,
-                                   task.to_source.to, task.to_source.from};
+            const RowMap to_wanted{task.to_source.timesteps, task.to_source.rows, task.to_source.to,
+                                   task.to_source.from};
             const std::uint64_t row = word / task.words_per_row;
             task.words[to_wanted.source(row) * task.words_per_row + word % task.words_per_row] =
                 bits;
@@ -194,10 +195,12 @@ template <DType storage>
 __device__ std::uint32_t load_pattern(const PackTask& task, std::uint64_t row, std::uint32_t k) {
   if constexpr (storage == DType::bit) {
     return static_cast<const std::uint32_t*>(task.data)[row * task.words_per_row + k / 32] >>
-               k % 32 & 1u;
+               k % 32 &
+           1u;
   } else if constexpr (storage == DType::u2) {
     return static_cast<const std::uint32_t*>(task.data)[row * ceil_div(task.k, 16) + k / 16] >>
-               2 * (k % 16) & 3u;
+               2 * (k % 16) &
+           3u;
   } else if constexpr (storage == DType::u8) {
     return static_cast<const std::uint8_t*>(task.data)[row * task.k + k];
   } else if constexpr (storage == DType::f32) {
@@ -214,13 +217,14 @@ __global__ void __launch_bounds__(threads) pack_ragged(const PackTask task) {
   const std::uint64_t total = task.m * task.words_per_row;
   const std::uint64_t warps = std::uint64_t{gridDim.x} * (threads / 32);
   std::uint64_t count = 0;
-  for (std::uint64_t at = std::uint64_t{blockIdx.x} * (threads / 32) + threadIdx.x / 32;
-       at < total; at += warps) {
+  for (std::uint64_t at = std::uint64_t{blockIdx.x} * (threads / 32) + threadIdx.x / 32; at < total;
+       at += warps) {
     const std::uint64_t row = at / task.words_per_row;
     const auto k = static_cast<std::uint32_t>(at % task.words_per_row) * 32 + lane;
     const std::uint64_t source = task.to_source.source(row);
     Packed packed;
-    if (k < task.k) packed = pack_element<storage>(load_pattern<storage>(task, source, k), task.kind);
+    if (k < task.k)
+      packed = pack_element<storage>(load_pattern<storage>(task, source, k), task.kind);
     if (packed.invalid != 0) report_invalid(task, source * task.k + k);
     const std::uint32_t bits = __ballot_sync(all_lanes, packed.bits != 0);
     if (lane == 0) {
@@ -265,21 +269,28 @@ void pack_rows(const CudaContext& context, const SpikeView& spikes, RowOrder ord
   check_launch();
   const SpikeShape& shape = spikes.shape;
   if (shape.elements() == 0) return;
-  const PackTask task{spikes.data,
-                      words,
-                      status,
-                      shape.m(),
-                      shape.k,
-                      static_cast<std::uint32_t>(ceil_div(shape.k, 32)),
-                      spikes.kind,
-                      {shape.timesteps, shape.rows, spikes.row_order, order}};
+  const PackTask task{spikes.data, words,
+                      status,      shape.m(),
+                      shape.k,     static_cast<std::uint32_t>(ceil_div(shape.k, 32)),
+                      spikes.kind, {shape.timesteps, shape.rows, spikes.row_order, order}};
   switch (spikes.storage) {
-    case DType::bit: launch_pack<DType::bit>(context, task); break;
-    case DType::u2: launch_pack<DType::u2>(context, task); break;
-    case DType::u8: launch_pack<DType::u8>(context, task); break;
-    case DType::f16: launch_pack<DType::f16>(context, task); break;
-    case DType::bf16: launch_pack<DType::bf16>(context, task); break;
-    default: launch_pack<DType::f32>(context, task);
+    case DType::bit:
+      launch_pack<DType::bit>(context, task);
+      break;
+    case DType::u2:
+      launch_pack<DType::u2>(context, task);
+      break;
+    case DType::u8:
+      launch_pack<DType::u8>(context, task);
+      break;
+    case DType::f16:
+      launch_pack<DType::f16>(context, task);
+      break;
+    case DType::bf16:
+      launch_pack<DType::bf16>(context, task);
+      break;
+    default:
+      launch_pack<DType::f32>(context, task);
   }
 }
 
@@ -291,7 +302,9 @@ BitRows pack(const CudaContext& context, const SpikeView& spikes, RowOrder order
   const SpikeShape& shape = spikes.shape;
   const bool packed = spikes.storage == DType::bit;
   cuda::pack_rows(context, spikes, order, packed ? nullptr : words, status);
-  return {packed ? static_cast<const std::uint32_t*>(spikes.data) : words, shape.m(), shape.k,
+  return {packed ? static_cast<const std::uint32_t*>(spikes.data) : words,
+          shape.m(),
+          shape.k,
           {shape.timesteps, shape.rows, packed ? spikes.row_order : order, order}};
 }
 

@@ -40,7 +40,9 @@ void encode(const HostContext& context, const SpikeView& spikes, const Bitmap& b
             Workspace workspace) {
   check_encode(spikes, bitmap, Space::host);
   const RowOrder order = bitmap.layout.row_order;
-  BitRows bits{bitmap.words.data, spikes.shape.m(), spikes.shape.k,
+  BitRows bits{bitmap.words.data,
+               spikes.shape.m(),
+               spikes.shape.k,
                {spikes.shape.timesteps, spikes.shape.rows, order, order}};
   if (!bitmap.params.tiles) {
     pack_into(context, spikes, order, bitmap.words.data, bitmap.status);

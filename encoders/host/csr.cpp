@@ -17,8 +17,8 @@ void encode(const HostContext& context, const SpikeView& spikes, const Csr& csr,
   check_encode(spikes, csr, Space::host);
   WorkspaceCarver carver(workspace);
   const RowOrder order = csr.layout.row_order;
-  const BitRows bits = pack(context, spikes, order,
-                            carver.take<std::uint32_t>(packed_words(spikes)), csr.status);
+  const BitRows bits =
+      pack(context, spikes, order, carver.take<std::uint32_t>(packed_words(spikes)), csr.status);
   csr.status->needed =
       host::scan_counts(context, bits.m, csr.row_offsets.data,
                         [&](std::uint64_t row) { return host::row_count(bits, row); });

@@ -34,14 +34,19 @@ void encode(const HostContext& context, const SpikeView& spikes, const Dense& de
   check_encode(spikes, dense, Space::host);
   WorkspaceCarver carver(workspace);
   const RowOrder order = dense.layout.row_order;
-  const BitRows bits = pack(context, spikes, order,
-                            carver.take<std::uint32_t>(packed_words(spikes)), dense.status);
+  const BitRows bits =
+      pack(context, spikes, order, carver.take<std::uint32_t>(packed_words(spikes)), dense.status);
   const ValueSource source = value_source(spikes, order);
   const bool pattern = dense.layout.value_type == DType::bit;
   switch (dense.params.type) {
-    case DType::f16: scatter(context, bits, source, pattern, dense.values.as<Half>()); break;
-    case DType::bf16: scatter(context, bits, source, pattern, dense.values.as<Bfloat16>()); break;
-    default: scatter(context, bits, source, pattern, dense.values.as<float>());
+    case DType::f16:
+      scatter(context, bits, source, pattern, dense.values.as<Half>());
+      break;
+    case DType::bf16:
+      scatter(context, bits, source, pattern, dense.values.as<Bfloat16>());
+      break;
+    default:
+      scatter(context, bits, source, pattern, dense.values.as<float>());
   }
 }
 

@@ -150,7 +150,9 @@ BitRows pack(const HostContext& context, const SpikeView& spikes, RowOrder order
   const SpikeShape& shape = spikes.shape;
   if (spikes.storage == DType::bit) {
     pack_rows(context, spikes, order, nullptr, status);
-    return {static_cast<const std::uint32_t*>(spikes.data), shape.m(), shape.k,
+    return {static_cast<const std::uint32_t*>(spikes.data),
+            shape.m(),
+            shape.k,
             {shape.timesteps, shape.rows, spikes.row_order, order}};
   }
   pack_rows(context, spikes, order, words, status);

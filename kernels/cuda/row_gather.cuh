@@ -1,6 +1,7 @@
 #pragma once
 /// \file
-/// Definition of the RowGather product; included by the kernels/cuda/<format>.cu that instantiate it.
+/// Definition of the RowGather product; included by the kernels/cuda/<format>.cu that instantiate
+/// it.
 
 #include <algorithm>
 
@@ -49,12 +50,12 @@ void spmm(const CudaContext& context, const Format& format, const WeightView& we
   cuda::with_types(weights.type, output.type, [&]<class W, class Y>() {
     const auto launch = [&]<int vector>() {
       const dim3 block(32, warps);
-      const dim3 grid(static_cast<unsigned>(ceil_div(output.m, warps)),
-                      static_cast<unsigned>(std::min<std::uint64_t>(
-                          ceil_div(output.n, 32 * vector), 65535)));
-      cuda::row_gather<Format, W, Y, vector><<<grid, block, 0, context.stream>>>(
-          format, static_cast<const W*>(weights.data), static_cast<Y*>(output.data), output.m,
-          output.n);
+      const dim3 grid(
+          static_cast<unsigned>(ceil_div(output.m, warps)),
+          static_cast<unsigned>(std::min<std::uint64_t>(ceil_div(output.n, 32 * vector), 65535)));
+      cuda::row_gather<Format, W, Y, vector>
+          <<<grid, block, 0, context.stream>>>(format, static_cast<const W*>(weights.data),
+                                               static_cast<Y*>(output.data), output.m, output.n);
     };
     if (config.vector_bytes == 16) {
       launch.template operator()<static_cast<int>(16 / sizeof(W))>();

@@ -6,7 +6,7 @@ namespace spiketune {
 
 template std::size_t spmm_workspace_bytes(const HostContext&, const Bitmap&, const WeightView&,
                                           const OutputView&, const Rows&);
-template void spmm(const HostContext&, const Bitmap&, const WeightView&, const OutputView&, const Rows&,
-                   Workspace);
+template void spmm(const HostContext&, const Bitmap&, const WeightView&, const OutputView&,
+                   const Rows&, Workspace);
 
 }  // namespace spiketune

@@ -78,7 +78,8 @@ void store_row(const float* values, std::uint32_t n, const OutputView& output,
     case DType::bf16:
       std::transform(values, values + n, static_cast<Bfloat16*>(output.data) + first, to_bfloat16);
       break;
-    default: std::copy(values, values + n, static_cast<float*>(output.data) + first);
+    default:
+      std::copy(values, values + n, static_cast<float*>(output.data) + first);
   }
 }
 

@@ -1,0 +1,58 @@
+# find_package first; a pinned source release where that finds nothing.
+include(FetchContent)
+set(FETCHCONTENT_TRY_FIND_PACKAGE_MODE NEVER)
+
+function(spiketune_dependency package version repository tag)
+  find_package(${package} ${version} QUIET)
+  if(NOT ${package}_FOUND)
+    message(STATUS "${package} not found on this system; fetching ${tag}")
+    FetchContent_Declare(${package} GIT_REPOSITORY ${repository} GIT_TAG ${tag} GIT_SHALLOW ON EXCLUDE_FROM_ALL)
+    FetchContent_MakeAvailable(${package})
+  endif()
+endfunction()
+
+find_package(OpenMP REQUIRED COMPONENTS CXX)
+find_package(Threads REQUIRED)
+set(JSON_BuildTests OFF)
+set(JSON_Install ON)
+spiketune_dependency(nlohmann_json 3.10 https://github.com/nlohmann/json.git v3.11.2)
+set(FMT_INSTALL ON)
+spiketune_dependency(fmt 8 https://github.com/fmtlib/fmt.git 9.1.0)
+if(SPIKETUNE_CLI)
+  spiketune_dependency(CLI11 2.1 https://github.com/CLIUtils/CLI11.git v2.1.2)
+endif()
+
+# Spike files (.npz). libzip's own configuration on some distributions names programs that are not
+# installed with its headers, so pkg-config comes first.
+find_package(PkgConfig QUIET)
+if(PkgConfig_FOUND)
+  pkg_check_modules(libzip QUIET IMPORTED_TARGET libzip)
+endif()
+if(libzip_FOUND)
+  set(SPIKETUNE_LIBZIP PkgConfig::libzip)
+else()
+  set(BUILD_TOOLS OFF)
+  set(BUILD_REGRESS OFF)
+  set(BUILD_EXAMPLES OFF)
+  set(BUILD_DOC OFF)
+  spiketune_dependency(libzip 1.7 https://github.com/nih-at/libzip.git v1.9.2)
+  set(SPIKETUNE_LIBZIP libzip::zip)
+endif()
+
+# Baselines: measured where they are installed, skipped with the reason otherwise.
+find_package(Eigen3 3.3 QUIET NO_MODULE)
+if(PkgConfig_FOUND)
+  pkg_check_modules(openblas QUIET IMPORTED_TARGET openblas)
+endif()
+
+# The chart library of the report page, inlined into every page.
+find_file(SPIKETUNE_VEGA_JS NAMES vega.min.js
+          PATHS /usr/share/javascript/vega /usr/share/nodejs/vega/build DOC "Vega 5, minified")
+
+if(SPIKETUNE_TESTS)
+  spiketune_dependency(GTest 1.12 https://github.com/google/googletest.git release-1.12.1)
+endif()
+if(SPIKETUNE_BENCH)
+  set(BENCHMARK_ENABLE_TESTING OFF)
+  spiketune_dependency(benchmark 1.6 https://github.com/google/benchmark.git v1.7.1)
+endif()

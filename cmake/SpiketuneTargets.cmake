@@ -1,0 +1,89 @@
+# Three libraries, lower floors first:
+#   spiketune::host      core, formats, host encoders and kernels
+#   spiketune::cuda      CUDA encoders and kernels
+#   spiketune::autotune  datasets, measurement, sweep, reports, baselines
+
+# Headers are included as "spiketune/core/error.hpp" here and where the project is installed.
+file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/include)
+file(CREATE_LINK ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR}/include/spiketune SYMBOLIC)
+
+# Compiler flags of our own code; not passed on to users.
+add_library(spiketune_flags INTERFACE)
+set(cxx_warnings -Wall -Wextra -Wpedantic -Wshadow)
+if(SPIKETUNE_WERROR)
+  list(APPEND cxx_warnings -Werror)
+  target_compile_options(
+    spiketune_flags INTERFACE "$<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings;-Xcompiler=-Werror>")
+endif()
+target_compile_options(
+  spiketune_flags
+  INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${cxx_warnings}>"
+            "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra;--expt-relaxed-constexpr;--extended-lambda>")
+if(SPIKETUNE_SANITIZE)
+  target_compile_options(
+    spiketune_flags
+    INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:-fsanitize=address,undefined;-fno-sanitize-recover=all;-fno-omit-frame-pointer>")
+  target_link_options(spiketune_flags INTERFACE -fsanitize=address,undefined)
+endif()
+
+function(spiketune_library name)
+  add_library(spiketune_${name} ${ARGN})
+  add_library(spiketune::${name} ALIAS spiketune_${name})
+  set_target_properties(spiketune_${name} PROPERTIES EXPORT_NAME ${name} POSITION_INDEPENDENT_CODE ON
+                                                     VERSION ${PROJECT_VERSION} SOVERSION 0)
+  target_compile_features(spiketune_${name} PUBLIC cxx_std_20)
+  target_include_directories(
+    spiketune_${name} PUBLIC $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/include>
+                             $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+  target_link_libraries(spiketune_${name} PRIVATE $<BUILD_INTERFACE:spiketune_flags>)
+endfunction()
+
+# Sources are found by folder: adding a format touches no build file.
+file(GLOB host_sources CONFIGURE_DEPENDS core/*.cpp core/host/*.cpp formats/*.cpp encoders/*.cpp
+     encoders/host/*.cpp kernels/*.cpp kernels/host/*.cpp)
+spiketune_library(host ${host_sources})
+target_link_libraries(spiketune_host PRIVATE OpenMP::OpenMP_CXX)
+
+file(GLOB autotune_sources CONFIGURE_DEPENDS datasets/*.cpp datasets/host/*.cpp autotune/*.cpp
+     autotune/host/*.cpp kernels/baselines/host/*.cpp)
+if(SPIKETUNE_HAVE_CUDA)
+  file(GLOB cuda_sources CONFIGURE_DEPENDS core/cuda/*.cpp encoders/cuda/*.cu kernels/cuda/*.cu)
+  spiketune_library(cuda ${cuda_sources})
+  set_target_properties(spiketune_cuda PROPERTIES CUDA_STANDARD 20 CUDA_STANDARD_REQUIRED ON)
+  target_link_libraries(spiketune_cuda PUBLIC spiketune_host CUDA::cudart_static)
+  file(GLOB autotune_cuda_sources CONFIGURE_DEPENDS datasets/cuda/*.cu autotune/cuda/*.cpp
+       autotune/cuda/*.cu kernels/baselines/cuda/*.cpp)
+  list(APPEND autotune_sources ${autotune_cuda_sources})
+endif()
+
+spiketune_library(autotune ${autotune_sources})
+target_link_libraries(
+  spiketune_autotune
+  PUBLIC spiketune_host nlohmann_json::nlohmann_json
+  PRIVATE fmt::fmt OpenMP::OpenMP_CXX Threads::Threads ${CMAKE_DL_LIBS} $<BUILD_INTERFACE:${SPIKETUNE_LIBZIP}>)
+
+execute_process(COMMAND git describe --always --dirty --abbrev=12
+                WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} OUTPUT_VARIABLE SPIKETUNE_GIT
+                OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+target_compile_definitions(
+  spiketune_autotune PRIVATE SPIKETUNE_GIT="${SPIKETUNE_GIT}" SPIKETUNE_VERSION="${PROJECT_VERSION}"
+                             SPIKETUNE_REPORT_TEMPLATE="${PROJECT_SOURCE_DIR}/autotune/report_page.html")
+if(SPIKETUNE_VEGA_JS)
+  target_compile_definitions(spiketune_autotune PRIVATE SPIKETUNE_VEGA_JS="${SPIKETUNE_VEGA_JS}")
+endif()
+set_property(
+  SOURCE ${PROJECT_SOURCE_DIR}/autotune/embedded_assets.cpp
+  APPEND PROPERTY OBJECT_DEPENDS ${PROJECT_SOURCE_DIR}/autotune/report_page.html)
+if(TARGET Eigen3::Eigen)
+  target_compile_definitions(spiketune_autotune PRIVATE SPIKETUNE_HAVE_EIGEN=1)
+  target_link_libraries(spiketune_autotune PRIVATE $<BUILD_INTERFACE:Eigen3::Eigen>)
+endif()
+if(openblas_FOUND)
+  target_compile_definitions(spiketune_autotune PRIVATE SPIKETUNE_HAVE_OPENBLAS=1)
+  target_link_libraries(spiketune_autotune PRIVATE $<BUILD_INTERFACE:PkgConfig::openblas>)
+endif()
+if(SPIKETUNE_HAVE_CUDA)
+  set_target_properties(spiketune_autotune PROPERTIES CUDA_STANDARD 20 CUDA_STANDARD_REQUIRED ON)
+  target_compile_definitions(spiketune_autotune PUBLIC SPIKETUNE_HAVE_CUDA=1)
+  target_link_libraries(spiketune_autotune PUBLIC spiketune_cuda PRIVATE CUDA::cublasLt CUDA::cusparse)
+endif()

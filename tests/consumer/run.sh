@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Installs a build into a fresh folder, builds the consumer and the example plugin against it as
+# strangers would, runs the one, and sweeps the other.
+# usage: run.sh SOURCE_DIR BUILD_DIR
+set -euo pipefail
+source_dir=$1
+build_dir=$2
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cmake --install "$build_dir" --prefix "$work/prefix" >"$work/install.log" || { cat "$work/install.log"; exit 1; }
+for project in tests/consumer examples/plugin; do
+  cmake -S "$source_dir/$project" -B "$work/$project" -G Ninja -DCMAKE_BUILD_TYPE=Release \
+    -DCMAKE_PREFIX_PATH="$work/prefix" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+  cmake --build "$work/$project" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+done
+"$work/tests/consumer/consumer"
+plugin=$(find "$work/examples/plugin" -name '*.so' | head -n 1)
+"$work/prefix/bin/spiketune" sweep --backend host --plugin "$plugin" --formats "$(basename "$plugin" .so | sed 's/^lib//'),csr" \
+  --shape 256x128x64 --density 0.05 --max-samples 5 --quiet --out "$work/report.json"
+python3 - "$work/report.json" <<'PY'
+import json, sys
+points = json.load(open(sys.argv[1]))["points"]
+bad = [p for p in points if p["status"] != "ok"]
+formats = {p["format"] for p in points}
+assert len(formats) >= 2 and not bad, (formats, [(p["format"], p["status"], p["reason"]) for p in bad])
+print("plugin swept:", ", ".join(sorted(formats)))
+PY
