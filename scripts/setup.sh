@@ -7,6 +7,7 @@ die() {
   exit 1
 }
 
+# shellcheck disable=SC2034  # used by the scripts that source this
 BUILD_PACKAGES=(g++ make cmake ninja-build git pkg-config nlohmann-json3-dev libfmt-dev libcli11-dev
   libzip-dev zlib1g-dev libeigen3-dev libopenblas-dev libjs-vega libgtest-dev libbenchmark-dev)
 # shellcheck disable=SC2034  # used by test.sh
