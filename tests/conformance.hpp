@@ -207,13 +207,15 @@ inline std::vector<DType> storages(ValueKind kind) {
 }
 
 /// Set where a tool makes every access slow: fewer shapes, the same code.
-inline bool small_tests() { return std::getenv("SPIKETUNE_SMALL_TESTS") != nullptr; }
+inline bool small_tests() {
+  return std::getenv("SPIKETUNE_SMALL_TESTS") != nullptr;
+}
 
 /// Empty, one element, ragged in every way, word-aligned, wider than a warp's words.
 inline std::vector<SpikeShape> shapes() {
-  if (small_tests()) return {{1, 0, 5}, {2, 19, 70}, {1, 9, 1500}, {2, 64, 64}};
-  return {{1, 0, 5},   {1, 5, 0},    {1, 1, 1},    {4, 3, 1},    {1, 17, 33}, {2, 19, 70},
-          {4, 16, 64}, {3, 43, 129}, {2, 64, 256}, {1, 9, 1500}, {1, 300, 96}};
+  if (small_tests()) return {{1, 0, 5}, {2, 19, 70}, {1, 9, 1500}, {2, 64, 64}, {1, 2, 70000}};
+  return {{1, 0, 5},   {1, 5, 0},    {1, 1, 1},    {4, 3, 1},    {1, 17, 33},  {2, 19, 70},
+          {4, 16, 64}, {3, 43, 129}, {2, 64, 256}, {1, 9, 1500}, {1, 300, 96}, {1, 3, 70000}};
 }
 
 // The tests. A backend's file makes `Fixture` and instantiates them with
@@ -292,6 +294,7 @@ class ConformanceTests : public Conformance {
                                              {DType::bf16, DType::f32}};
     for (const auto& [weights, output] : types) {
       for (const SpikeShape& shape : shapes()) {
+        if (shape.k > 10000) continue;  // wide rows are for the encoders
         for (const double density : {0.0, 0.1, 1.0}) {
           const Logical logical = random_spikes(shape, density, ValueKind::binary, 21);
           for (const std::uint32_t n : {1u, 24u, 67u}) {

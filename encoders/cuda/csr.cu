@@ -1,41 +1,39 @@
 #include "spiketune/encoders/csr.hpp"
 
 #include "spiketune/encoders/cuda/decode.cuh"
-#include "spiketune/encoders/cuda/expand.cuh"
+#include "spiketune/encoders/cuda/tile.cuh"
 
 namespace spiketune {
 namespace cuda {
 namespace {
 
-__global__ void expand_csr(const BitRows bits, const ValueSource source, const Csr csr) {
-  const std::uint64_t row = global_warp();
-  if (row == 0 && threadIdx.x == 0) csr.status->needed = csr.status->nnz;
-  if (row >= bits.m || csr.status->nnz > csr.capacity) return;
-  const std::uint64_t begin = csr.row_offsets[row];
-  for_each_bit_by_warp(
-      bits.words_per_row(), [&](std::uint32_t w) { return bits.word(row, w); },
-      [&](std::uint32_t ordinal, std::uint32_t column) {
-        store_index(csr.column_indices, begin + ordinal, column);
-        source.copy_to(csr.values, begin + ordinal, row, column);
-      });
-}
+/// A unit is a nonzero; the words of units are the packed rows themselves.
+struct EmitCsr {
+  Csr csr;
+  ValueSource source;
 
-struct Scratch {
-  Scratch(WorkspaceCarver& carver, const SpikeView& spikes, const Csr& csr)
-      : words(carver.take<std::uint32_t>(packed_words(spikes))),
-        scan_size(scan_bytes(csr.row_offsets.size)),
-        scan(carver.take<std::byte>(scan_size)) {}
-  std::uint32_t* words;
-  std::size_t scan_size;
-  void* scan;
+  __device__ std::uint32_t mask(const TileBits& bits, std::uint32_t row, std::uint32_t w) const {
+    return bits.words[row * bits.words_per_row + w];
+  }
+  __device__ void store(std::uint64_t position, const TileBits& bits, std::uint32_t row,
+                        std::uint32_t column) const {
+    store_index(csr.column_indices, position, column);
+    source.copy_to(csr.values, position, bits.first_row + row, column);
+  }
+  __device__ void rest(const TileBits&) const {}
+  __device__ std::uint64_t capacity() const { return csr.capacity; }
 };
+
+TileTask plan_csr(const SpikeView& spikes, const Csr& csr) {
+  return plan_tiles(spikes, csr.layout.row_order, 1, 1);
+}
 
 }  // namespace
 }  // namespace cuda
 
 std::size_t encode_workspace_bytes(const CudaContext&, const SpikeView& spikes, const Csr& csr) {
   WorkspaceCarver carver;
-  cuda::Scratch(carver, spikes, csr);
+  carver.take<std::uint64_t>(cuda::tile_states(cuda::plan_csr(spikes, csr)));
   return carver.bytes();
 }
 
@@ -43,18 +41,11 @@ void encode(const CudaContext& context, const SpikeView& spikes, const Csr& csr,
             Workspace workspace) {
   check_encode(spikes, csr, Space::device);
   WorkspaceCarver carver(workspace);
-  const cuda::Scratch scratch(carver, spikes, csr);
-  const RowOrder order = csr.layout.row_order;
-  const BitRows bits = pack(context, spikes, order, scratch.words, csr.status);
-  const unsigned blocks = cuda::warp_blocks(bits.m);
-  fill(context, csr.row_offsets.data + bits.m, 0, sizeof(std::uint32_t));
-  cuda::count_rows<<<blocks, cuda::block_threads, 0, context.stream>>>(bits, csr.row_offsets.data);
-  cuda::check_launch();
-  cuda::exclusive_scan(context, csr.row_offsets.data, csr.row_offsets.size, scratch.scan,
-                       scratch.scan_size);
-  cuda::expand_csr<<<blocks, cuda::block_threads, 0, context.stream>>>(
-      bits, value_source(spikes, order), csr);
-  cuda::check_launch();
+  const cuda::TileTask task = cuda::plan_csr(spikes, csr);
+  auto* states = carver.take<std::uint64_t>(cuda::tile_states(task));
+  cuda::run_tiles(context, spikes.storage, task,
+                  cuda::EmitCsr{csr, value_source(spikes, csr.layout.row_order)},
+                  csr.row_offsets.data, csr.status, states);
 }
 
 template void decode(const CudaContext&, const Csr&, const MutableSpikeView&);

@@ -1,0 +1,79 @@
+#pragma once
+/// \file
+/// Spikes to bits in registers: what pack.cu and the one-pass encoders share.
+
+#include <cstdint>
+
+#include "spiketune/core/dtype.hpp"
+#include "spiketune/core/spike_tensor.hpp"
+
+namespace spiketune::cuda {
+
+/// Up to 32 elements as bits, and which of them are invalid.
+struct Packed {
+  std::uint32_t bits = 0;
+  std::uint32_t invalid = 0;
+};
+
+/// Four bytes, each below 4 if valid, to four bits: bit 8i of x goes to bit 24 + i.
+__device__ inline std::uint32_t gather_bytes(std::uint32_t x) {
+  return (((x | x >> 1) & 0x01010101u) * 0x01020408u) >> 24 & 0xfu;
+}
+
+__device__ inline std::uint32_t compress_even(std::uint32_t x) {
+  x &= 0x55555555u;
+  x = (x | x >> 1) & 0x33333333u;
+  x = (x | x >> 2) & 0x0f0f0f0fu;
+  x = (x | x >> 4) & 0x00ff00ffu;
+  return (x | x >> 8) & 0x0000ffffu;
+}
+
+template <std::uint32_t sign, std::uint32_t exponent, std::uint32_t one, std::uint32_t two,
+          std::uint32_t three>
+__device__ Packed pack_float(std::uint32_t x, ValueKind kind) {
+  const bool nonzero = (x & (sign - 1)) != 0;
+  const bool valid = kind == ValueKind::graded   ? (x & exponent) != exponent
+                     : kind == ValueKind::binary ? x == one
+                                                 : x == one || x == two || x == three;
+  return {nonzero, nonzero && !valid};
+}
+
+/// One element by its bit pattern.
+template <DType storage>
+__device__ Packed pack_element(std::uint32_t x, ValueKind kind) {
+  if constexpr (storage == DType::f16) {
+    return pack_float<0x8000u, 0x7c00u, 0x3c00u, 0x4000u, 0x4200u>(x, kind);
+  } else if constexpr (storage == DType::bf16) {
+    return pack_float<0x8000u, 0x7f80u, 0x3f80u, 0x4000u, 0x4040u>(x, kind);
+  } else if constexpr (storage == DType::f32) {
+    return pack_float<0x80000000u, 0x7f800000u, 0x3f800000u, 0x40000000u, 0x40400000u>(x, kind);
+  } else {  // bit, u2, u8
+    return {x != 0, x > (kind == ValueKind::binary ? 1u : 3u)};
+  }
+}
+
+/// Four bytes of input.
+template <DType storage>
+__device__ Packed pack_word(std::uint32_t x, ValueKind kind) {
+  const bool binary = kind == ValueKind::binary;
+  if constexpr (storage == DType::bit) {
+    return {x, 0};
+  } else if constexpr (storage == DType::u2) {
+    return {compress_even(x | x >> 1), binary ? compress_even(x >> 1) : 0u};
+  } else if constexpr (storage == DType::u8) {
+    const std::uint32_t bad = x & (binary ? 0xfefefefeu : 0xfcfcfcfcu);
+    Packed result{gather_bytes(x), 0};
+    if (bad != 0) {  // an error is on its way: no need to be quick
+      for (int i = 0; i < 4; ++i) result.invalid |= std::uint32_t{(bad >> 8 * i & 0xff) != 0} << i;
+    }
+    return result;
+  } else if constexpr (storage == DType::f32) {
+    return pack_element<storage>(x, kind);
+  } else {
+    const Packed low = pack_element<storage>(x & 0xffffu, kind);
+    const Packed high = pack_element<storage>(x >> 16, kind);
+    return {low.bits | high.bits << 1, low.invalid | high.invalid << 1};
+  }
+}
+
+}  // namespace spiketune::cuda

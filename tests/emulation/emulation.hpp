@@ -1,0 +1,225 @@
+#pragma once
+/// \file
+/// CUDA's device vocabulary for translated kernels; force-included into each. See README.md.
+
+#include <cuda_runtime_api.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <type_traits>
+
+#undef __global__
+#undef __device__
+#undef __host__
+#undef __shared__
+#undef __forceinline__
+#undef __launch_bounds__
+#undef __grid_constant__
+#define __global__
+#define __device__
+#define __host__
+#define __forceinline__ inline
+#define __launch_bounds__(...)
+#define __grid_constant__
+
+namespace emulation {
+
+/// Runs `kernel` once for each thread of the grid, synchronously. Throws std::logic_error where a
+/// GPU would hang, fault, or do something undefined.
+void launch(const std::function<void()>& kernel, dim3 grid, dim3 block,
+            std::size_t shared_bytes = 0, void* stream = nullptr);
+
+[[nodiscard]] void* dynamic_shared();
+
+/// Waits for all threads of the block; returns how many passed true.
+int block_barrier(bool predicate);
+
+/// A warp collective: each lane gives 8 bytes and gets those of all 32. Throws where a lane of the
+/// warp has exited or is in another collective.
+const std::uint64_t* warp_exchange(std::uint64_t value, unsigned mask, int operation);
+
+[[nodiscard]] unsigned lane();
+
+template <class T>
+std::uint64_t to_word(T value) {
+  static_assert(sizeof(T) <= 8);
+  std::uint64_t word = 0;
+  std::memcpy(&word, &value, sizeof value);
+  return word;
+}
+
+template <class T>
+T from_word(std::uint64_t word) {
+  T value;
+  std::memcpy(&value, &word, sizeof value);
+  return value;
+}
+
+enum Operation { ballot, shuffle, shuffle_up, shuffle_down, shuffle_xor, reduce, sync };
+
+template <class T>
+T shuffle_from(unsigned mask, T value, Operation operation, unsigned source, bool in_range) {
+  const std::uint64_t* words = warp_exchange(to_word(value), mask, operation);
+  return in_range ? from_word<T>(words[source]) : value;
+}
+
+}  // namespace emulation
+
+extern thread_local dim3 threadIdx;
+extern thread_local dim3 blockIdx;
+extern thread_local dim3 blockDim;
+extern thread_local dim3 gridDim;
+
+inline void __syncthreads() {
+  emulation::block_barrier(false);
+}
+inline int __syncthreads_or(int predicate) {
+  return emulation::block_barrier(predicate != 0) != 0;
+}
+inline int __syncthreads_count(int predicate) {
+  return emulation::block_barrier(predicate != 0);
+}
+inline void __syncwarp(unsigned mask = 0xffffffffu) {
+  emulation::warp_exchange(0, mask, emulation::sync);
+}
+
+inline unsigned __ballot_sync(unsigned mask, int predicate) {
+  const std::uint64_t* words = emulation::warp_exchange(predicate != 0, mask, emulation::ballot);
+  unsigned bits = 0;
+  for (unsigned lane = 0; lane < 32; ++lane) {
+    if ((mask >> lane & 1u) != 0 && words[lane] != 0) bits |= 1u << lane;
+  }
+  return bits;
+}
+inline int __any_sync(unsigned mask, int predicate) {
+  return __ballot_sync(mask, predicate) != 0;
+}
+inline int __all_sync(unsigned mask, int predicate) {
+  return __ballot_sync(mask, predicate) == mask;
+}
+template <class T>
+T __shfl_sync(unsigned mask, T value, int source) {
+  return emulation::shuffle_from(mask, value, emulation::shuffle,
+                                 static_cast<unsigned>(source) % 32, true);
+}
+template <class T>
+T __shfl_up_sync(unsigned mask, T value, unsigned step) {
+  const unsigned lane = emulation::lane();
+  return emulation::shuffle_from(mask, value, emulation::shuffle_up, (lane - step) % 32,
+                                 lane >= step);
+}
+template <class T>
+T __shfl_down_sync(unsigned mask, T value, unsigned step) {
+  const unsigned lane = emulation::lane();
+  return emulation::shuffle_from(mask, value, emulation::shuffle_down, (lane + step) % 32,
+                                 lane + step < 32);
+}
+template <class T>
+T __shfl_xor_sync(unsigned mask, T value, int step) {
+  return emulation::shuffle_from(mask, value, emulation::shuffle_xor,
+                                 emulation::lane() ^ static_cast<unsigned>(step), true);
+}
+
+namespace emulation {
+template <class T, class Combine>
+T warp_reduce(unsigned mask, T value, Combine combine) {
+  const std::uint64_t* words = warp_exchange(to_word(value), mask, reduce);
+  bool first = true;
+  T result{};
+  for (unsigned lane = 0; lane < 32; ++lane) {
+    if ((mask >> lane & 1u) == 0) continue;
+    const T other = from_word<T>(words[lane]);
+    result = first ? other : combine(result, other);
+    first = false;
+  }
+  return result;
+}
+}  // namespace emulation
+
+template <class T>
+T __reduce_add_sync(unsigned mask, T value) {
+  return emulation::warp_reduce(mask, value, [](T a, T b) { return static_cast<T>(a + b); });
+}
+template <class T>
+T __reduce_or_sync(unsigned mask, T value) {
+  return emulation::warp_reduce(mask, value, [](T a, T b) { return static_cast<T>(a | b); });
+}
+template <class T>
+T __reduce_max_sync(unsigned mask, T value) {
+  return emulation::warp_reduce(mask, value, [](T a, T b) { return std::max(a, b); });
+}
+template <class T>
+T __reduce_min_sync(unsigned mask, T value) {
+  return emulation::warp_reduce(mask, value, [](T a, T b) { return std::min(a, b); });
+}
+
+// One thread of the emulation runs at a time, so atomics are plain.
+template <class T, class U>
+T atomicAdd(T* at, U value) {
+  const T old = *at;
+  *at = static_cast<T>(old + static_cast<T>(value));
+  return old;
+}
+template <class T, class U>
+T atomicMin(T* at, U value) {
+  const T old = *at;
+  *at = std::min(old, static_cast<T>(value));
+  return old;
+}
+template <class T, class U>
+T atomicMax(T* at, U value) {
+  const T old = *at;
+  *at = std::max(old, static_cast<T>(value));
+  return old;
+}
+template <class T, class U>
+T atomicOr(T* at, U value) {
+  const T old = *at;
+  *at = old | static_cast<T>(value);
+  return old;
+}
+
+template <class T>
+T __ldcs(const T* at) {
+  if (reinterpret_cast<std::uintptr_t>(at) % alignof(T) != 0) throw "misaligned load";
+  return *at;
+}
+template <class T>
+T __ldg(const T* at) {
+  return __ldcs(at);
+}
+template <class T>
+T __ldcg(const T* at) {
+  return __ldcs(at);
+}
+inline int __popc(unsigned x) {
+  return std::popcount(x);
+}
+inline int __popcll(unsigned long long x) {
+  return std::popcount(x);
+}
+inline int __ffs(int x) {
+  return x == 0 ? 0 : std::countr_zero(static_cast<unsigned>(x)) + 1;
+}
+inline int __ffsll(long long x) {
+  return x == 0 ? 0 : std::countr_zero(static_cast<unsigned long long>(x)) + 1;
+}
+inline int __clz(int x) {
+  return std::countl_zero(static_cast<unsigned>(x));
+}
+inline float __uint_as_float(unsigned x) {
+  return std::bit_cast<float>(x);
+}
+inline unsigned __float_as_uint(float x) {
+  return std::bit_cast<unsigned>(x);
+}
+inline void __threadfence() {}
+inline void __nanosleep(unsigned) {}
+
+template <class Kernel>
+cudaError_t cudaFuncSetAttribute(Kernel*, cudaFuncAttribute, int) {
+  return cudaSuccess;
+}
