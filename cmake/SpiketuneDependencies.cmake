@@ -48,6 +48,16 @@ endif()
 # The chart library of the report page, inlined into every page.
 find_file(SPIKETUNE_VEGA_JS NAMES vega.min.js
           PATHS /usr/share/javascript/vega /usr/share/nodejs/vega/build DOC "Vega 5, minified")
+if(NOT SPIKETUNE_VEGA_JS)  # Debian ships Vega as modules: join them
+  find_path(SPIKETUNE_VEGA_MODULES vega-view.min.js PATHS /usr/share/javascript/vega /usr/share/nodejs/vega/build)
+  if(SPIKETUNE_VEGA_MODULES)
+    execute_process(COMMAND sh ${PROJECT_SOURCE_DIR}/autotune/bundle_vega.sh ${SPIKETUNE_VEGA_MODULES}
+                            ${PROJECT_BINARY_DIR}/vega.bundle.js RESULT_VARIABLE failed)
+    if(NOT failed)
+      set(SPIKETUNE_VEGA_JS ${PROJECT_BINARY_DIR}/vega.bundle.js)
+    endif()
+  endif()
+endif()
 
 if(SPIKETUNE_TESTS)
   spiketune_dependency(GTest 1.12 https://github.com/google/googletest.git release-1.12.1)

@@ -67,13 +67,15 @@ execute_process(COMMAND git describe --always --dirty --abbrev=12
                 OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
 target_compile_definitions(
   spiketune_autotune PRIVATE SPIKETUNE_GIT="${SPIKETUNE_GIT}" SPIKETUNE_VERSION="${PROJECT_VERSION}"
-                             SPIKETUNE_REPORT_TEMPLATE="${PROJECT_SOURCE_DIR}/autotune/report_page.html")
+                             SPIKETUNE_REPORT_ASSETS_DIR="${PROJECT_SOURCE_DIR}/autotune")
 if(SPIKETUNE_VEGA_JS)
   target_compile_definitions(spiketune_autotune PRIVATE SPIKETUNE_VEGA_JS="${SPIKETUNE_VEGA_JS}")
 endif()
 set_property(
   SOURCE ${PROJECT_SOURCE_DIR}/autotune/embedded_assets.cpp
-  APPEND PROPERTY OBJECT_DEPENDS ${PROJECT_SOURCE_DIR}/autotune/report_page.html)
+  APPEND PROPERTY OBJECT_DEPENDS ${PROJECT_SOURCE_DIR}/autotune/report_page.html
+                  ${PROJECT_SOURCE_DIR}/autotune/report_page.css ${PROJECT_SOURCE_DIR}/autotune/report_page.js
+                  ${PROJECT_SOURCE_DIR}/autotune/report_charts.js ${SPIKETUNE_VEGA_JS})
 if(TARGET Eigen3::Eigen)
   target_compile_definitions(spiketune_autotune PRIVATE SPIKETUNE_HAVE_EIGEN=1)
   target_link_libraries(spiketune_autotune PRIVATE $<BUILD_INTERFACE:Eigen3::Eigen>)

@@ -1,0 +1,466 @@
+#include "spiketune/autotune/report_summary.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <optional>
+#include <set>
+
+#include "spiketune/autotune/analysis.hpp"
+#include "spiketune/autotune/report_json.hpp"
+
+namespace spiketune {
+namespace {
+
+using nlohmann::json;
+using report_json::child;
+using report_json::flag;
+using report_json::number;
+using report_json::text;
+
+/// Curves named one by one in the summary; the rest is in the table.
+constexpr std::size_t kCurvesInWords = 6;
+
+/// Three significant digits, with the zeros that say so.
+std::string significant(double value) {
+  if (!std::isfinite(value)) return "?";
+  if (std::abs(value) >= 99.95) return fmt::format("{:.0f}", value);
+  return fmt::format("{:#.3g}", value);
+}
+
+std::string without_trailing_zeros(std::string digits) {
+  if (digits.find('.') == std::string::npos || digits.find('e') != std::string::npos) return digits;
+  while (digits.back() == '0') digits.pop_back();
+  if (digits.back() == '.') digits.pop_back();
+  return digits;
+}
+
+std::string plural(std::size_t count, const char* noun) {
+  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
+
+/// A value of a problem as text, whatever its type.
+std::string value_text(const json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+std::string key_of(const json& problem_without_density, const std::string& backend) {
+  return backend + problem_without_density.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+json without_density(const json& problem) {
+  json result = problem;
+  result.erase("density");
+  return result;
+}
+
+std::string shape_of(const json& problem) {
+  const auto rows = number(problem, "rows");
+  const auto k = number(problem, "k");
+  const auto n = number(problem, "n");
+  if (!rows || !k || !n) return "?";
+  return fmt::format("{:.0f}×{:.0f}×{:.0f}", *rows * number(problem, "timesteps").value_or(1), *k,
+                     *n);
+}
+
+struct Field {
+  const char* key;
+  const char* name;
+};
+
+/// What may tell two problems of one workload and shape apart, in the order shown.
+constexpr Field kFields[] = {
+    {"timesteps", "T"},     {"pattern", "pattern"}, {"pattern_params", "with"},
+    {"row_order", "rows"},  {"input", "input"},     {"value", "spikes"},
+    {"weights", "weights"}, {"output", "output"},   {"amortise", "products per encoding"}};
+
+void name_curves(std::vector<ReportCurve>& curves) {
+  std::set<std::string> backends;
+  for (const auto& curve : curves) backends.insert(curve.backend);
+  for (auto& curve : curves) {
+    curve.shape = shape_of(curve.problem);
+    curve.label = text(curve.problem, "workload");
+    curve.label += (curve.label.empty() ? "" : " ") + curve.shape;
+    curve.detail = fmt::format("M × K × N = {}", curve.shape);
+    for (const auto& field : kFields) {
+      const json& value = child(curve.problem, field.key);
+      if (value.is_null()) continue;
+      const std::string part = fmt::format(" · {} {}", field.name, value_text(value));
+      curve.detail += part;
+      const bool varies = std::any_of(curves.begin(), curves.end(), [&](const ReportCurve& other) {
+        return child(other.problem, field.key) != value &&
+               child(other.problem, "workload") == child(curve.problem, "workload");
+      });
+      if (varies) curve.label += part;
+    }
+    curve.detail += " · backend " + curve.backend;
+    if (backends.size() > 1) curve.label += " · " + curve.backend;
+  }
+}
+
+/// What happened on one problem, as the summary tells it.
+struct Outcome {
+  double density = 0;
+  json winner;                        ///< an entry of compute_winners
+  std::optional<double> best_sparse;  ///< least total of a format other than dense
+  std::string best_sparse_format;
+};
+
+bool dense_won(const Outcome& outcome) {
+  return text(outcome.winner, "format") == "dense";
+}
+
+/// How many times as long the best sparse format takes where dense wins.
+std::optional<double> sparse_over_dense(const Outcome& outcome) {
+  const auto total = number(outcome.winner, "total_us");
+  if (!outcome.best_sparse || !total) return std::nullopt;
+  return *outcome.best_sparse / *total;
+}
+
+std::map<std::size_t, std::vector<Outcome>> outcomes_by_curve(const json& points,
+                                                              const ReportCurves& curves) {
+  json sparse_points = points;
+  for (auto& point : sparse_points) {
+    if (text(point, "format") == "dense") point["status"] = "skipped";
+  }
+  std::map<std::string, json> best_sparse;
+  for (const auto& winner : compute_winners(sparse_points)) {
+    best_sparse[key_of(child(winner, "problem"), text(winner, "backend"))] = winner;
+  }
+  std::map<std::size_t, std::vector<Outcome>> result;
+  for (const auto& winner : compute_winners(points)) {
+    Outcome outcome;
+    outcome.density = number(child(winner, "problem"), "density")
+                          .value_or(std::numeric_limits<double>::quiet_NaN());
+    outcome.winner = winner;
+    const auto sparse = best_sparse.find(key_of(winner["problem"], text(winner, "backend")));
+    if (sparse != best_sparse.end()) {
+      outcome.best_sparse = number(sparse->second, "total_us");
+      outcome.best_sparse_format = text(sparse->second, "format");
+    }
+    result[curves.find(winner)].push_back(std::move(outcome));
+  }
+  for (auto& [curve, outcomes] : result) {
+    std::stable_sort(outcomes.begin(), outcomes.end(),
+                     [](const Outcome& l, const Outcome& r) { return l.density < r.density; });
+  }
+  return result;
+}
+
+std::string join(const std::vector<std::string>& parts, const char* between = ", ",
+                 const char* last = " and ") {
+  std::string result;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    if (i > 0) result += i + 1 == parts.size() ? last : between;
+    result += parts[i];
+  }
+  return result;
+}
+
+std::string density_words(double density) {
+  return std::isnan(density) ? "its own density" : format_density(density);
+}
+
+/// Neighbouring densities with one winning format, as one clause.
+std::string run_words(const std::vector<Outcome>& outcomes, std::size_t first, std::size_t last) {
+  const Outcome& from = outcomes[first];
+  const Outcome& to = outcomes[last];
+  std::string result = format_and_kernel(from.winner) + " wins ";
+  if (first == last) {
+    result += "at " + density_words(from.density);
+  } else {
+    result += "from " + density_words(from.density) + " to " + density_words(to.density);
+  }
+  if (dense_won(from)) {
+    // The margin grows with the density: the far end of the run says most.
+    const auto margin = sparse_over_dense(to);
+    if (margin) {
+      result += fmt::format(" ({}, the best sparse format, takes {} as long{})",
+                            to.best_sparse_format, format_ratio(*margin),
+                            first == last ? "" : " at " + density_words(to.density));
+    }
+  } else if (const auto speedup = number(from.winner, "speedup_over_dense")) {
+    result += fmt::format(" ({} over dense{})", format_ratio(*speedup),
+                          first == last ? "" : " at " + density_words(from.density));
+  }
+  return result;
+}
+
+std::string interval_words(const json& crossover) {
+  const auto low = number(crossover, "low");
+  const auto high = number(crossover, "high");
+  if (!low || !high) return "";
+  const bool open_low = flag(crossover, "low_open");
+  const bool open_high = flag(crossover, "high_open");
+  if (open_low && open_high) return " (the noise allows any density measured)";
+  if (open_low) return " (noise: anything below " + format_density(*high) + ")";
+  if (open_high) return " (noise: anything above " + format_density(*low) + ")";
+  if (format_density(*low) == format_density(*high)) return "";
+  return " (noise: " + format_density(*low) + " to " + format_density(*high) + ")";
+}
+
+/// The density at which dense takes over from a sparse format (or the other way round) between two
+/// neighbouring outcomes.
+std::string takeover_words(const Outcome& before, const Outcome& after,
+                           const std::vector<json>& crossovers) {
+  const std::string sparse = text((dense_won(before) ? after : before).winner, "format");
+  for (const auto& crossover : crossovers) {
+    const double density = number(crossover, "density").value_or(0);
+    if (text(crossover, "a") != sparse || text(crossover, "b") != "dense" ||
+        density < before.density || density > after.density) {
+      continue;
+    }
+    return fmt::format(" {} takes over from {} at {}{}.", dense_won(before) ? sparse : "Dense",
+                       dense_won(before) ? "dense" : sparse, format_density(density),
+                       interval_words(crossover));
+  }
+  return "";
+}
+
+std::string curve_words(const std::vector<Outcome>& outcomes, const std::vector<json>& crossovers) {
+  std::vector<std::string> clauses;
+  std::string takeovers;
+  for (std::size_t first = 0, last = 0; first < outcomes.size(); first = last + 1) {
+    last = first;
+    const std::string format = text(outcomes[first].winner, "format");
+    while (last + 1 < outcomes.size() && text(outcomes[last + 1].winner, "format") == format) {
+      ++last;
+    }
+    clauses.push_back(run_words(outcomes, first, last));
+    if (first > 0 && dense_won(outcomes[first - 1]) != dense_won(outcomes[first])) {
+      takeovers += takeover_words(outcomes[first - 1], outcomes[first], crossovers);
+    }
+  }
+  return join(clauses, "; ", "; ") + "." + takeovers;
+}
+
+std::string device_words(const json& report, std::string_view backend) {
+  const json& environment = child(report, "environment");
+  if (backend == "cuda") {
+    const std::string gpu = text(environment, "gpu");
+    return gpu.empty() ? "an unnamed GPU" : gpu;
+  }
+  std::string cpu = text(environment, "cpu");
+  if (cpu.empty()) cpu = "an unnamed CPU";
+  if (const auto threads = number(environment, "threads")) {
+    cpu += fmt::format(" ({})", plural(static_cast<std::size_t>(*threads), "thread"));
+  }
+  return cpu;
+}
+
+std::string asked_words(const json& report, const json& points, const ReportCurves& curves,
+                        std::string_view mode) {
+  std::set<std::string> formats;
+  std::set<std::string> baselines;
+  std::set<std::string> backends;
+  double least = std::numeric_limits<double>::infinity();
+  double most = 0;
+  for (const auto& point : points) {
+    if (!point.is_object()) continue;
+    backends.insert(text(point, "backend"));
+    if (const auto density = number(child(point, "problem"), "density")) {
+      least = std::min(least, *density);
+      most = std::max(most, *density);
+    }
+    if (text(point, "status") != "ok") continue;
+    if (flag(point, "baseline")) {
+      const std::string kernel = text(point, "kernel");
+      baselines.insert(kernel.substr(0, kernel.find('.')));
+    } else {
+      formats.insert(text(point, "format"));
+    }
+  }
+  std::vector<std::string> devices;
+  devices.reserve(backends.size());
+  for (const auto& backend : backends) devices.push_back(device_words(report, backend));
+  std::string result = "Spikes times weights";
+  if (!devices.empty()) result += " on " + join(devices);
+  result += ": ";
+  result += plural(curves.curves.size(), "workload");
+  if (least <= most) {
+    result += " at " + format_density(least);
+    if (least < most) result += " to " + format_density(most);
+    result += " density";
+  }
+  if (!formats.empty()) result += ", " + plural(formats.size(), "format");
+  if (!baselines.empty()) {
+    result += " and the baselines " + join({baselines.begin(), baselines.end()});
+  }
+  result += ". Which is cheapest when the encoding is paid for on every call";
+  return result + (mode == "hot" ? ", with caches warm?" : ", from cold caches?");
+}
+
+std::string answer_words(const ReportCurves& curves,
+                         const std::map<std::size_t, std::vector<Outcome>>& outcomes) {
+  std::size_t problems = 0;
+  std::size_t dense = 0;
+  std::size_t with_dense = 0;
+  const Outcome* best = nullptr;
+  std::size_t best_curve = ReportCurves::kNone;
+  for (const auto& [curve, list] : outcomes) {
+    for (const auto& outcome : list) {
+      ++problems;
+      if (dense_won(outcome)) ++dense;
+      const auto speedup = number(outcome.winner, "speedup_over_dense");
+      if (speedup) ++with_dense;
+      if (!speedup || dense_won(outcome)) continue;
+      if (best == nullptr || *speedup > *number(best->winner, "speedup_over_dense")) {
+        best = &outcome;
+        best_curve = curve;
+      }
+    }
+  }
+  if (problems == 0) return "No point was measured and found correct, so there is no answer.";
+  std::string result;
+  if (with_dense == 0) {
+    result = "Dense was not measured, so only the sparse formats are ranked.";
+  } else if (dense == problems) {
+    result =
+        fmt::format("Dense wins {}: no sparse format pays for its encoding here.",
+                    problems == 1 ? "the one problem" : fmt::format("all {} problems", problems));
+  } else if (dense == 0) {
+    result =
+        fmt::format("A sparse format wins {}.",
+                    problems == 1 ? "the one problem" : fmt::format("all {} problems", problems));
+  } else {
+    result = fmt::format("A sparse format wins {} of {}; dense wins {}.", problems - dense,
+                         plural(problems, "problem"), dense);
+  }
+  if (best != nullptr && best_curve < curves.curves.size()) {
+    result += fmt::format(" The largest gain is {} over dense: {} on {} at {}.",
+                          format_ratio(*number(best->winner, "speedup_over_dense")),
+                          format_and_kernel(best->winner), curves.curves[best_curve].label,
+                          density_words(best->density));
+  }
+  return result;
+}
+
+std::vector<std::string> remark_words(const json& report, const json& points,
+                                      const std::map<std::size_t, std::vector<Outcome>>& outcomes) {
+  std::vector<std::string> remarks;
+  const json& complete = child(report, "complete");
+  if (complete.is_boolean() && !complete.get<bool>()) {
+    remarks.push_back("The sweep was interrupted: this is the part that was done.");
+  }
+  std::size_t ties = 0;
+  std::size_t own = 0;
+  std::size_t compared = 0;
+  for (const auto& [curve, list] : outcomes) {
+    for (const auto& outcome : list) {
+      ties += child(outcome.winner, "ties").empty() ? 0 : 1;
+      if (child(outcome.winner, "speedup_over_best_baseline").is_null()) continue;
+      ++compared;
+      own += flag(outcome.winner, "baseline") ? 0 : 1;
+    }
+  }
+  if (compared > 0) {
+    remarks.push_back(fmt::format(
+        "Against the libraries' own routines, a spiketune kernel is faster in {} of {}.", own,
+        plural(compared, "problem")));
+  }
+  if (ties > 0) {
+    remarks.push_back(
+        fmt::format("In {} the noise does not separate the winner from the next format.",
+                    plural(ties, "problem")));
+  }
+  const auto counts = count_statuses(points);
+  if (counts.skipped + counts.failed + counts.wrong > 0) {
+    remarks.push_back(fmt::format(
+        "{}: {} ok, {} skipped, {} failed, {} wrong. Each is listed with its reason.",
+        plural(points.size(), "point"), counts.ok, counts.skipped, counts.failed, counts.wrong));
+  }
+  return remarks;
+}
+
+}  // namespace
+
+std::string format_time(double microseconds) {
+  if (microseconds >= 999.5e3) return significant(microseconds / 1e6) + " s";
+  if (microseconds >= 999.5) return significant(microseconds / 1e3) + " ms";
+  return significant(microseconds) + " µs";
+}
+
+std::string format_density(double density) {
+  return without_trailing_zeros(significant(density * 100)) + " %";
+}
+
+std::string format_and_kernel(const json& entry) {
+  std::string format = text(entry, "format");
+  std::string kernel = text(entry, "kernel");
+  if (kernel.empty() || kernel == format) return format;
+  if (kernel.starts_with(format + ".")) return kernel;
+  return format + " (" + kernel + ")";
+}
+
+std::string format_ratio(double ratio) {
+  return significant(ratio) + "×";
+}
+
+std::size_t ReportCurves::find(const json& entry) const {
+  const json& problem = child(entry, "problem");
+  if (!problem.is_object()) return kNone;
+  const auto found = index.find(key_of(without_density(problem), text(entry, "backend")));
+  return found == index.end() ? kNone : found->second;
+}
+
+ReportCurves report_curves(const json& points) {
+  ReportCurves result;
+  if (!points.is_array()) return result;
+  for (const auto& point : points) {
+    const json& problem = child(point, "problem");
+    if (!problem.is_object()) {
+      result.of_point.push_back(ReportCurves::kNone);
+      continue;
+    }
+    json curve = without_density(problem);
+    const std::string backend = text(point, "backend");
+    const auto [found, is_new] =
+        result.index.try_emplace(key_of(curve, backend), result.curves.size());
+    if (is_new) result.curves.push_back({std::move(curve), backend, "", "", ""});
+    result.of_point.push_back(found->second);
+  }
+  name_curves(result.curves);
+  return result;
+}
+
+StatusCounts count_statuses(const json& points) {
+  StatusCounts counts;
+  for (const auto& point : points) {
+    const std::string status = text(point, "status");
+    if (status == "ok") ++counts.ok;
+    if (status == "skipped") ++counts.skipped;
+    if (status == "failed") ++counts.failed;
+    if (status == "wrong") ++counts.wrong;
+  }
+  return counts;
+}
+
+Summary summarise(const json& report, const json& points, const ReportCurves& curves,
+                  std::string_view mode) {
+  const auto outcomes = outcomes_by_curve(points, curves);
+  std::map<std::size_t, std::vector<json>> crossovers;
+  for (const auto& crossover : compute_crossovers(points)) {
+    crossovers[curves.find(crossover)].push_back(crossover);
+  }
+  Summary summary;
+  summary.asked = asked_words(report, points, curves, mode);
+  summary.answer = answer_words(curves, outcomes);
+  for (const auto& [curve, list] : outcomes) {
+    if (curve >= curves.curves.size()) continue;
+    if (summary.curves.size() == kCurvesInWords) break;
+    summary.curves.emplace_back(curves.curves[curve].label, curve_words(list, crossovers[curve]));
+  }
+  summary.remarks = remark_words(report, points, outcomes);
+  if (outcomes.size() > kCurvesInWords) {
+    summary.remarks.push_back(
+        fmt::format("{} are in the table of winners below.",
+                    plural(outcomes.size() - kCurvesInWords, "more workload")));
+  }
+  return summary;
+}
+
+}  // namespace spiketune

@@ -1,0 +1,321 @@
+// A report as Markdown and as a table for the terminal (declared in report_page.hpp).
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "spiketune/autotune/analysis.hpp"
+#include "spiketune/autotune/report_json.hpp"
+#include "spiketune/autotune/report_page.hpp"
+#include "spiketune/autotune/report_summary.hpp"
+
+namespace spiketune {
+namespace {
+
+using nlohmann::json;
+using report_json::child;
+using report_json::flag;
+using report_json::number;
+using report_json::text;
+
+constexpr std::size_t kMarkdownRows = 200;
+
+/// Text that Markdown shows as it is, on one line, also inside a table.
+std::string escape_markdown(const std::string& input) {
+  std::string result;
+  for (const char c : input) {
+    switch (c) {
+      case '\n':
+      case '\r':
+        result += ' ';
+        break;
+      case '<':
+        result += "&lt;";
+        break;
+      case '>':
+        result += "&gt;";
+        break;
+      case '&':
+        result += "&amp;";
+        break;
+      case '\\':
+      case '|':
+      case '*':
+      case '`':
+      case '[':
+      case ']':
+        result += '\\';
+        [[fallthrough]];
+      default:
+        result += c;
+    }
+  }
+  return result;
+}
+
+std::string time_or_dash(const json& measurement) {
+  const auto median = number(measurement, "median");
+  return median ? format_time(*median) : "–";
+}
+
+std::string ratio_or_dash(const json& winner, const char* key) {
+  const auto ratio = number(winner, key);
+  return ratio ? format_ratio(*ratio) : "–";
+}
+
+/// A winner as the cells of a row.
+struct WinnerRow {
+  std::string workload;
+  std::string density;
+  std::string winner;
+  std::string encode;
+  std::string compute;
+  std::string total;
+  std::string over_dense;
+  std::string over_baseline;
+};
+
+std::vector<WinnerRow> winner_rows(const json& points, const ReportCurves& curves) {
+  std::vector<WinnerRow> rows;
+  for (const auto& winner : compute_winners(points)) {
+    const json& point = points[winner["point"].get<std::size_t>()];
+    const auto curve = curves.find(winner);
+    const auto density = number(child(point, "problem"), "density");
+    WinnerRow row;
+    row.workload = curve == ReportCurves::kNone ? "?" : curves.curves[curve].label;
+    row.density = density ? format_density(*density) : "–";
+    row.winner = format_and_kernel(winner);
+    if (!child(winner, "ties").empty()) row.winner += " ~";
+    row.encode = time_or_dash(child(point, "encode_us"));
+    row.compute = time_or_dash(child(point, "compute_us"));
+    row.total = time_or_dash(child(point, "total_us"));
+    row.over_dense = ratio_or_dash(winner, "speedup_over_dense");
+    row.over_baseline = ratio_or_dash(winner, "speedup_over_best_baseline");
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+std::string markdown_row(const std::vector<std::string>& cells) {
+  std::string line = "|";
+  for (const auto& cell : cells) line += " " + escape_markdown(cell) + " |";
+  return line + "\n";
+}
+
+/// "… and 17 more" under a table that was cut.
+std::string cut_note(std::size_t rows) {
+  if (rows <= kMarkdownRows) return "";
+  return fmt::format("\n… and {} more in the JSON.\n", rows - kMarkdownRows);
+}
+
+std::string markdown_winners(const json& points, const ReportCurves& curves) {
+  const auto rows = winner_rows(points, curves);
+  if (rows.empty()) return "";
+  std::string result =
+      "\n## Winners\n\n"
+      "| Workload, M × K × N | Density | Winner | Encode | Compute | Total | Over dense | Over "
+      "best "
+      "baseline |\n|---|---:|---|---:|---:|---:|---:|---:|\n";
+  for (std::size_t i = 0; i < std::min(rows.size(), kMarkdownRows); ++i) {
+    const auto& row = rows[i];
+    result += markdown_row({row.workload, row.density, row.winner, row.encode, row.compute,
+                            row.total, row.over_dense, row.over_baseline});
+  }
+  result += cut_note(rows.size());
+  return result +
+         "\nThe total is measured with encode and product chained, not added up. `~`: the noise "
+         "(5th to 95th percentile) does not separate the winner from another format.\n";
+}
+
+std::string markdown_crossovers(const json& points, const ReportCurves& curves) {
+  const json crossovers = compute_crossovers(points);
+  if (crossovers.empty()) return "";
+  std::string result =
+      "\n## Crossovers\n\n"
+      "| Workload, M × K × N | Equal cost | Density | Noise leaves | Cheaper below |\n"
+      "|---|---|---:|---|---|\n";
+  for (std::size_t i = 0; i < std::min(crossovers.size(), kMarkdownRows); ++i) {
+    const json& entry = crossovers[i];
+    const auto curve = curves.find(entry);
+    const auto limit = [&](const char* key, const char* open) {
+      return (flag(entry, open) ? "edge of the sweep, " : "") +
+             format_density(number(entry, key).value_or(0));
+    };
+    result += markdown_row({curve == ReportCurves::kNone ? "?" : curves.curves[curve].label,
+                            text(entry, "a") + " = " + text(entry, "b"),
+                            format_density(number(entry, "density").value_or(0)),
+                            limit("low", "low_open") + " to " + limit("high", "high_open"),
+                            text(entry, "faster_below")});
+  }
+  return result + cut_note(crossovers.size());
+}
+
+std::string markdown_not_ok(const json& points, const ReportCurves& curves) {
+  std::string rows;
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    const json& point = points[i];
+    const std::string status = text(point, "status");
+    if (status == "ok" || ++count > kMarkdownRows) continue;
+    const auto curve = curves.of_point[i];
+    const auto density = number(child(point, "problem"), "density");
+    rows += markdown_row({status.empty() ? "?" : status, format_and_kernel(point),
+                          curve == ReportCurves::kNone ? "?" : curves.curves[curve].label,
+                          density ? format_density(*density) : "–", text(point, "reason")});
+  }
+  if (count == 0) return "";
+  return "\n## Skipped, failed, wrong\n\n| Status | Format | Workload, M × K × N | Density | "
+         "Reason "
+         "|\n|---|---|---|---:|---|\n" +
+         rows + cut_note(count);
+}
+
+std::string plain(const json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_null()) return "–";
+  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+std::string markdown_environment(const json& report) {
+  std::string result = "\n## Environment\n\n| | |\n|---|---|\n";
+  for (const char* key : {"created", "git"}) {
+    result += markdown_row({key, plain(child(report, key))});
+  }
+  const json& environment = child(report, "environment");
+  if (environment.is_object()) {
+    for (const auto& [key, value] : environment.items()) {
+      result += markdown_row({key, plain(value)});
+    }
+  }
+  std::string command;
+  const json& argv = child(report, "argv");
+  if (argv.is_array()) {
+    for (const auto& word : argv) command += (command.empty() ? "" : " ") + plain(word);
+  }
+  return result + markdown_row({"command", command});
+}
+
+/// Terminal columns of UTF-8 text without wide or combining characters, which is all we print.
+std::size_t columns_of(const std::string& text_utf8) {
+  return static_cast<std::size_t>(std::count_if(text_utf8.begin(), text_utf8.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
+  }));
+}
+
+/// The text cut to `width` columns, an ellipsis in place of its middle: both ends tell names apart.
+std::string shorten(const std::string& input, std::size_t width) {
+  const std::size_t length = columns_of(input);
+  if (length <= width || width < 2) return input;
+  const std::size_t head = (width - 1) / 2;
+  const std::size_t tail = width - 1 - head;
+  std::string result;
+  std::size_t column = 0;
+  for (std::size_t i = 0; i < input.size();) {
+    std::size_t next = i + 1;
+    while (next < input.size() && (static_cast<unsigned char>(input[next]) & 0xC0U) == 0x80U) {
+      ++next;
+    }
+    if (column < head || column >= length - tail) result += input.substr(i, next - i);
+    if (column == head) result += "…";
+    ++column;
+    i = next;
+  }
+  return result;
+}
+
+std::string pad(const std::string& input, std::size_t width, bool right) {
+  const std::size_t length = columns_of(input);
+  const std::string blanks(width > length ? width - length : 0, ' ');
+  return right ? blanks + input : input + blanks;
+}
+
+using TableRow = std::vector<std::string>;
+
+/// Widths that fit: the two text columns (first and third) give way where the whole is too wide.
+std::vector<std::size_t> column_widths(const std::vector<TableRow>& rows, std::size_t width) {
+  std::vector<std::size_t> widths(rows.front().size(), 0);
+  for (const auto& row : rows) {
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      widths[i] = std::max(widths[i], columns_of(row[i]));
+    }
+  }
+  std::size_t total = 2 * (widths.size() - 1);
+  for (const std::size_t w : widths) total += w;
+  constexpr std::size_t kLeast = 10;
+  while (total > width) {
+    std::size_t& widest = widths[0] >= widths[2] ? widths[0] : widths[2];
+    if (widest <= kLeast) break;
+    --widest;
+    --total;
+  }
+  return widths;
+}
+
+std::string table_line(const TableRow& row, const std::vector<std::size_t>& widths) {
+  std::string line;
+  for (std::size_t i = 0; i < row.size(); ++i) {
+    const bool is_text = i == 0 || i == 2;
+    if (i > 0) line += "  ";
+    line += pad(is_text ? shorten(row[i], widths[i]) : row[i], widths[i], !is_text);
+  }
+  while (!line.empty() && line.back() == ' ') line.pop_back();
+  return line + "\n";
+}
+
+std::string rule_line(const std::vector<std::size_t>& widths) {
+  std::size_t total = 2 * (widths.size() - 1);
+  for (const std::size_t width : widths) total += width;
+  std::string line;
+  for (std::size_t column = 0; column < total; ++column) line += "─";
+  return line + "\n";
+}
+
+}  // namespace
+
+std::string render_markdown(const json& report) {
+  const json& recorded = child(report, "points");
+  const std::string mode = primary_mode(recorded);
+  const json points = points_in_mode(recorded, mode);
+  const ReportCurves curves = report_curves(points);
+  const Summary summary = summarise(report, points, curves, mode);
+  std::string result = "# spiketune report\n\n" + escape_markdown(summary.asked) + "\n\n**" +
+                       escape_markdown(summary.answer) + "**\n";
+  if (!summary.curves.empty()) result += "\n";
+  for (const auto& [label, words] : summary.curves) {
+    result += "- **" + escape_markdown(label) + "**: " + escape_markdown(words) + "\n";
+  }
+  for (const auto& sentence : summary.remarks) result += "\n" + escape_markdown(sentence) + "\n";
+  return result + markdown_winners(points, curves) + markdown_crossovers(points, curves) +
+         markdown_not_ok(points, curves) + markdown_environment(report);
+}
+
+std::string render_table(const json& report, int width) {
+  const json& recorded = child(report, "points");
+  const json points = points_in_mode(recorded, primary_mode(recorded));
+  const ReportCurves curves = report_curves(points);
+  const auto winners = winner_rows(points, curves);
+  if (winners.empty()) return "No point was measured and found correct.\n";
+  const auto columns = static_cast<std::size_t>(std::max(width, 60));
+  const bool narrow = columns < 90;
+  std::vector<TableRow> rows = {{"workload", "density", "winner"}};
+  if (!narrow) rows[0].insert(rows[0].end(), {"encode", "compute"});
+  rows[0].insert(rows[0].end(), {"total", "x dense"});
+  for (const auto& winner : winners) {
+    TableRow row = {winner.workload, winner.density, winner.winner};
+    if (!narrow) row.insert(row.end(), {winner.encode, winner.compute});
+    row.insert(row.end(), {winner.total, winner.over_dense});
+    rows.push_back(std::move(row));
+  }
+  const auto widths = column_widths(rows, columns);
+  std::string result = table_line(rows.front(), widths) + rule_line(widths);
+  for (std::size_t i = 1; i < rows.size(); ++i) result += table_line(rows[i], widths);
+  const bool ties = std::any_of(winners.begin(), winners.end(),
+                                [](const WinnerRow& row) { return row.winner.ends_with(" ~"); });
+  if (ties) result += "~  the noise does not separate the winner from another format\n";
+  return result;
+}
+
+}  // namespace spiketune
