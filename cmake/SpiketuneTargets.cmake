@@ -10,6 +10,9 @@ file(CREATE_LINK ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR}/include/spiketune S
 # Compiler flags of our own code; not passed on to users.
 add_library(spiketune_flags INTERFACE)
 set(cxx_warnings -Wall -Wextra -Wpedantic -Wshadow)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  list(APPEND cxx_warnings -Wno-restrict)  # false alarms on std::string, GCC bug 105651
+endif()
 if(SPIKETUNE_WERROR)
   list(APPEND cxx_warnings -Werror)
   target_compile_options(

@@ -24,8 +24,9 @@ void validate_segments(std::string_view name, const Array<std::uint32_t>& offset
                              std::to_string(stored));
   }
   for (std::uint64_t s = 0; s < segments; ++s) {
-    if (offsets[s] > offsets[s + 1]) {
-      invalid_format(name, "offset " + std::to_string(s + 1) + " is below the one before");
+    if (offsets[s] > offsets[s + 1] || offsets[s + 1] > stored) {
+      invalid_format(name, "offset " + std::to_string(s + 1) +
+                               " is below the one before, or above the number of entries");
     }
     for (std::uint64_t i = offsets[s]; i < offsets[s + 1]; ++i) {
       const std::uint32_t index = load_index(indices, i);

@@ -73,15 +73,17 @@ static __global__ void count_rows(const BitRows bits, std::uint32_t* counts) {
 }
 
 /// Bytes of scratch that exclusive_scan needs for `count` elements.
+template <class Offset = std::uint32_t>
 inline std::size_t scan_bytes(std::uint64_t count) {
   std::size_t bytes = 0;
-  check(cub::DeviceScan::ExclusiveSum(nullptr, bytes, static_cast<const std::uint32_t*>(nullptr),
-                                      static_cast<std::uint32_t*>(nullptr), count));
+  check(cub::DeviceScan::ExclusiveSum(nullptr, bytes, static_cast<Offset*>(nullptr),
+                                      static_cast<Offset*>(nullptr), count));
   return bytes;
 }
 
 /// offsets[i] = sum of offsets[j] over j < i, in place; one pass (decoupled look-back).
-inline void exclusive_scan(const CudaContext& context, std::uint32_t* offsets, std::uint64_t count,
+template <class Offset>
+inline void exclusive_scan(const CudaContext& context, Offset* offsets, std::uint64_t count,
                            void* scratch, std::size_t scratch_bytes) {
   check(cub::DeviceScan::ExclusiveSum(scratch, scratch_bytes, offsets, offsets, count,
                                       context.stream));

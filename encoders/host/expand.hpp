@@ -25,18 +25,18 @@ void for_each_bit(const BitRows& bits, std::uint64_t row, Visit&& visit) {
 }
 
 /// offsets[i] = sum of count(j) over j < i, for i in [0, n]; returns the sum of all, which may
-/// exceed 32 bits (the offsets are then meaningless, and the capacity overflows).
-template <class Count>
-std::uint64_t scan_counts(const HostContext& context, std::uint64_t n, std::uint32_t* offsets,
+/// exceed 32 bits (32-bit offsets are then meaningless, and the capacity overflows).
+template <class Offset, class Count>
+std::uint64_t scan_counts(const HostContext& context, std::uint64_t n, Offset* offsets,
                           Count&& count) {
   parallel_for(context, n, 256, [&](std::uint64_t i) { offsets[i] = count(i); });
   std::uint64_t total = 0;
   for (std::uint64_t i = 0; i < n; ++i) {
-    const std::uint32_t here = offsets[i];
-    offsets[i] = static_cast<std::uint32_t>(total);
+    const Offset here = offsets[i];
+    offsets[i] = static_cast<Offset>(total);
     total += here;
   }
-  offsets[n] = static_cast<std::uint32_t>(total);
+  offsets[n] = static_cast<Offset>(total);
   return total;
 }
 

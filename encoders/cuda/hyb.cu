@@ -1,0 +1,88 @@
+#include "spiketune/encoders/hyb.hpp"
+
+#include "spiketune/encoders/cuda/decode.cuh"
+#include "spiketune/encoders/cuda/expand.cuh"
+
+namespace spiketune {
+namespace cuda {
+namespace {
+
+__global__ void count_tails(const BitRows bits, std::uint32_t width, std::uint64_t* counts) {
+  const std::uint64_t row = global_warp();
+  if (row >= bits.m) return;
+  const std::uint32_t count = row_count(bits, row);
+  if (threadIdx.x % 32 == 0) counts[row] = count > width ? count - width : 0;
+}
+
+__global__ void expand_hyb(const BitRows bits, const ValueSource source,
+                           const std::uint64_t* tail_offsets, const Hyb hyb) {
+  const std::uint64_t row = global_warp();
+  const std::uint64_t needed = tail_offsets[bits.m];
+  if (row == 0 && threadIdx.x == 0) hyb.status->needed = needed;
+  if (row >= bits.m || needed > hyb.capacity) return;
+  const std::uint32_t width = hyb.width();
+  const std::uint64_t first = row * width;
+  const std::uint64_t tail = tail_offsets[row];
+  std::uint32_t mine = 0;
+  for_each_bit_by_warp(
+      bits.words_per_row(), [&](std::uint32_t w) { return bits.word(row, w); },
+      [&](std::uint32_t ordinal, std::uint32_t column) {
+        ++mine;
+        if (ordinal < width) {
+          store_index(hyb.column_indices, first + ordinal, column);
+          source.copy_to(hyb.values, first + ordinal, row, column);
+        } else {
+          const std::uint64_t at = tail + (ordinal - width);
+          hyb.tail_row_indices[at] = static_cast<std::uint32_t>(row);
+          store_index(hyb.tail_column_indices, at, column);
+          source.copy_to(hyb.tail_values, at, row, column);
+        }
+      });
+  for (std::uint64_t i = std::uint64_t{warp_sum(mine)} + threadIdx.x % 32; i < width; i += 32) {
+    detail::store_padding(hyb.column_indices, hyb.values, first + i);
+  }
+}
+
+struct Scratch {
+  Scratch(WorkspaceCarver& carver, const SpikeView& spikes)
+      : words(carver.take<std::uint32_t>(packed_words(spikes))),
+        tail_offsets(carver.take<std::uint64_t>(spikes.shape.m() + 1)),
+        scan_size(scan_bytes<std::uint64_t>(spikes.shape.m() + 1)),
+        scan(carver.take<std::byte>(scan_size)) {}
+  std::uint32_t* words;
+  std::uint64_t* tail_offsets;
+  std::size_t scan_size;
+  void* scan;
+};
+
+}  // namespace
+}  // namespace cuda
+
+std::size_t encode_workspace_bytes(const CudaContext&, const SpikeView& spikes, const Hyb&) {
+  WorkspaceCarver carver;
+  cuda::Scratch(carver, spikes);
+  return carver.bytes();
+}
+
+void encode(const CudaContext& context, const SpikeView& spikes, const Hyb& hyb,
+            Workspace workspace) {
+  check_encode(spikes, hyb, Space::device);
+  WorkspaceCarver carver(workspace);
+  const cuda::Scratch scratch(carver, spikes);
+  const RowOrder order = hyb.layout.row_order;
+  const BitRows bits = pack(context, spikes, order, scratch.words, hyb.status);
+  if (spikes.shape.elements() == 0) return;  // pack() left needed at 0; there are no slots
+  const unsigned blocks = cuda::warp_blocks(bits.m);
+  fill(context, scratch.tail_offsets + bits.m, 0, sizeof(std::uint64_t));
+  cuda::count_tails<<<blocks, cuda::block_threads, 0, context.stream>>>(bits, hyb.width(),
+                                                                        scratch.tail_offsets);
+  cuda::check_launch();
+  cuda::exclusive_scan(context, scratch.tail_offsets, bits.m + 1, scratch.scan, scratch.scan_size);
+  cuda::expand_hyb<<<blocks, cuda::block_threads, 0, context.stream>>>(
+      bits, value_source(spikes, order), scratch.tail_offsets, hyb);
+  cuda::check_launch();
+}
+
+template void decode(const CudaContext&, const Hyb&, const MutableSpikeView&);
+
+}  // namespace spiketune

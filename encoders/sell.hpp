@@ -1,0 +1,22 @@
+#pragma once
+/// \file
+/// Spikes to SELL-C-σ. See encoders/encode.hpp for the interface.
+///
+/// Pack to bits, count each row, rank rows within their windows, scan the slices, expand the bits
+/// into the slots.
+
+#include "spiketune/encoders/encode.hpp"
+#include "spiketune/formats/sell.hpp"
+
+namespace spiketune {
+
+[[nodiscard]] std::size_t encode_workspace_bytes(const HostContext& context,
+                                                 const SpikeView& spikes, const Sell& sell);
+[[nodiscard]] std::size_t encode_workspace_bytes(const CudaContext& context,
+                                                 const SpikeView& spikes, const Sell& sell);
+void encode(const HostContext& context, const SpikeView& spikes, const Sell& sell,
+            Workspace workspace);
+void encode(const CudaContext& context, const SpikeView& spikes, const Sell& sell,
+            Workspace workspace);
+
+}  // namespace spiketune

@@ -1,0 +1,20 @@
+#pragma once
+/// \file
+/// Products of TwoFour.
+
+#include "spiketune/formats/two_four.hpp"
+#include "spiketune/kernels/row_gather.hpp"
+#include "spiketune/kernels/rows.hpp"
+
+namespace spiketune {
+
+template <>
+struct SpmmKernels<HostContext, TwoFour> {
+  using list = KernelList<Rows>;
+};
+template <>
+struct SpmmKernels<CudaContext, TwoFour> {
+  using list = KernelList<RowGather>;
+};
+
+}  // namespace spiketune
