@@ -166,7 +166,7 @@ TEST(EncodedIo, ReaderValidates) {
   EXPECT_EQ(read_with("indices", integers({1, 0, 4})), ErrorCode::parse);
   EXPECT_EQ(read_with("indices", integers({1, 0, -1})), ErrorCode::parse);
   EXPECT_EQ(read_with("indices", integers({1, 2, 2})), ErrorCode::parse);
-  EXPECT_EQ(read_with("indices", integers({1, 2, 0})), ErrorCode::parse);
+  EXPECT_EQ(read_with("indices", integers({1, 2, 0})), std::nullopt);  // sorted on the way
   EXPECT_EQ(read_with("indices", integers({1, 0})), ErrorCode::parse);
   EXPECT_EQ(read_with("indices", integers({1, 0, 2, 3})), ErrorCode::parse);
   EXPECT_EQ(read_with("indptr", integers({0, 1, 1, 4})), ErrorCode::parse);
@@ -183,6 +183,31 @@ TEST(EncodedIo, ReaderValidates) {
   EXPECT_EQ(read_with("timesteps", integers({2})), ErrorCode::parse);
   EXPECT_EQ(read_with("timesteps", integers({0})), ErrorCode::parse);
   EXPECT_EQ(read_with("logical_shape", integers({3, 3})), ErrorCode::parse);
+}
+
+TEST(EncodedIo, ReaderSorts) {
+  const TemporaryFile file(".npz");
+  const std::vector<NpzMember> coo{{"row", array_of<std::int32_t>({3}, {1, 0, 1})},
+                                   {"col", array_of<std::int32_t>({3}, {2, 0, 1})},
+                                   {"format", make_npy_text("coo")},
+                                   {"shape", array_of<std::int64_t>({2}, {2, 3})},
+                                   {"data", array_of<float>({3}, {6, 1, 5})}};
+  write_npz(file.path(), coo);
+  const ScipyMatrix entries = read_scipy(file.path());
+  EXPECT_EQ(entries.row_indices, (std::vector<std::uint32_t>{0, 1, 1}));
+  EXPECT_EQ(entries.indices, (std::vector<std::uint32_t>{0, 1, 2}));
+  EXPECT_EQ(entries.values, (std::vector<float>{1, 5, 6}));
+
+  const std::vector<NpzMember> bsr{
+      {"indices", array_of<std::int32_t>({3}, {0, 1, 0})},
+      {"indptr", array_of<std::int32_t>({3}, {0, 1, 3})},
+      {"format", make_npy_text("bsr")},
+      {"shape", array_of<std::int64_t>({2}, {4, 4})},
+      {"data", array_of<float>({3, 2, 2}, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12})}};
+  write_npz(file.path(), bsr);
+  const ScipyMatrix blocks = read_scipy(file.path());
+  EXPECT_EQ(blocks.indices, (std::vector<std::uint32_t>{0, 0, 1}));
+  EXPECT_EQ(blocks.values, (std::vector<float>{1, 2, 3, 4, 9, 10, 11, 12, 5, 6, 7, 8}));
 }
 
 TEST(EncodedIo, ReaderChecksBlocks) {
