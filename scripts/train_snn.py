@@ -59,8 +59,8 @@ LAYERS = (
     Layer("conv2", 32, 64, kernel=3),
     Layer("conv3", 64, 64, kernel=3, stride=2),  # 14 -> 7
     Layer("conv4", 64, 128, kernel=3, stride=2),  # 7 -> 4
-    Layer("fc1", 128 * 4 * 4, 128),
-    Layer("fc2", 128, CLASSES),
+    Layer("fc1", 128 * 4 * 4, 256),
+    Layer("fc2", 256, CLASSES),
 )
 
 
@@ -344,6 +344,11 @@ def write_readme(folder, manifest):
         for layer in manifest["layers"]
     )
     same = manifest["agreement"]
+    worst = min(share for name, share in same.items() if name != "classes")
+    agreeing = "all spikes agree" if worst == 1 else (
+        f"at least {math.floor(1e6 * worst) / 1e4:.4f} % of the spikes of every layer agree, the others\n"
+        "lying within rounding of the threshold"
+    )
     count = manifest["images"]
     (folder / "README.md").write_text(
         f"""# Spikes of a convolutional network on Fashion-MNIST
@@ -370,9 +375,8 @@ all later layers see spikes only. Every layer but `fc2` is `LIF(S W + bias)`, wi
     v <- {DECAY} v + current;  spike where v >= {THRESHOLD:g};  there v <- 0
 
 The class is the largest mean over time of the output of `fc2`. So the spikes in one file follow from
-the file before it. Computed again from the files in f64, {100 * min(v for k, v in same.items() if k != 'classes'):.4f} % (the worst layer) to
-{100 * max(v for k, v in same.items() if k != 'classes'):.4f} % of the spikes agree, the rest lying within rounding of the threshold, and
-{100 * same['classes']:g} % of the classes.
+the file before it. Computed again from the files, in f64, {agreeing},
+and {100 * same['classes']:g} % of the classes.
 
 ## Files
 
@@ -453,7 +457,8 @@ def main():
     options.out.mkdir(parents=True, exist_ok=True)
     entries = write_layers(options.out, folded, spikes, answers, logits)
     unfolded, _ = record(network, recorded)
-    chosen = {name: getattr(options, name) for name in ("epochs", "batch", "rate", "seed", "images", "limit", "max_seconds")}
+    names = ("epochs", "batch", "rate", "seed", "images", "limit", "max_seconds")
+    chosen = {name: getattr(options, name) for name in names}
     arguments = [
         f"--{name.replace('_', '-')} {value}" for name, value in chosen.items() if value != parser.get_default(name)
     ]
