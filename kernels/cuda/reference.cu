@@ -33,7 +33,7 @@ __global__ void reference_rows(const SpikeView spikes, const RowMap map, const W
     for (std::uint32_t begin = 0; begin < k; begin += chunk) {
       if (threadIdx.x == 0) count = 0;
       __syncthreads();
-      const std::uint32_t here = min(chunk, k - begin);
+      const std::uint32_t here = k - begin < chunk ? k - begin : chunk;
       for (std::uint32_t i = threadIdx.x; i < here; i += blockDim.x) {
         const float value = load_spike(spikes.data, spikes.storage, k, source, begin + i);
         if (value != 0.0f) {

@@ -1,0 +1,66 @@
+#pragma once
+/// \file
+/// What plugins of baselines share: a format of this project that a library multiplies.
+
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+
+#include "spiketune/autotune/plugin.hpp"
+#include "spiketune/core/error.hpp"
+#include "spiketune/encoders/encode.hpp"
+
+namespace spiketune {
+
+/// All but the product. For Dense the encode is the cast to the type that the library wants, and it
+/// is timed as such.
+template <class Format, class ContextT>
+class BaselineEncoding : public AnyEncoding {
+ public:
+  BaselineEncoding(const ContextT& context, const Format& planned)
+      : context_(context), encoded_(context, planned) {}
+
+  std::function<void()> bind_encode(const SpikeView& spikes) override {
+    auto workspace = std::make_shared<Buffer>(
+        allocate(context_, encode_workspace_bytes(context_, spikes, *encoded_)));
+    return [this, spikes, workspace = std::move(workspace)] {
+      encode(context_, spikes, *encoded_, workspace->workspace());
+    };
+  }
+
+  EncodeStatus status() override { return read_status(context_, *encoded_); }
+
+  void decode(const MutableSpikeView& spikes) override {
+    spiketune::decode(context_, *encoded_, spikes);
+    synchronize(context_);
+  }
+
+  void validate() override {
+    if constexpr (ContextT::space == Space::host) {
+      encoded_->validate(*encoded_->status);
+    } else {
+      const Encoded<Format> host = copy_to_host(context_, *encoded_);
+      host->validate(*host->status);
+    }
+  }
+
+  [[nodiscard]] std::uint64_t capacity() const override { return encoded_->capacity; }
+  [[nodiscard]] std::uint64_t bytes(std::uint64_t stored) const override {
+    return encoded_->bytes(stored);
+  }
+
+ protected:
+  ContextT context_;
+  Encoded<Format> encoded_;
+};
+
+/// Throws Error(invalid_argument) unless `kernel` is the one that there is.
+inline void require_kernel(std::string_view kernel, std::string_view expected) {
+  if (kernel == expected) return;
+  throw Error(ErrorCode::invalid_argument, "this baseline has no kernel '" + std::string(kernel) +
+                                               "', only '" + std::string(expected) + "'");
+}
+
+}  // namespace spiketune

@@ -1,0 +1,71 @@
+#include <memory>
+#include <utility>
+#include <variant>
+
+#include "spiketune/autotune/baseline_encoding.hpp"
+#include "spiketune/autotune/cuda/cuda_baselines.hpp"
+#include "spiketune/encoders/dense.hpp"
+#include "spiketune/kernels/baselines/cuda/cublaslt.hpp"
+
+namespace spiketune {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::string_view kernel_name = "cublaslt.heuristic";
+
+/// Encode: this project's cast to W's type.
+class CublasltEncoding final : public BaselineEncoding<Dense, CudaContext> {
+ public:
+  using BaselineEncoding::BaselineEncoding;
+
+  std::function<void()> bind_spmm(std::string_view kernel, const json&, const WeightView& weights,
+                                  const OutputView& output) override {
+    require_kernel(kernel, kernel_name);
+    check_spmm(*encoded_, weights, output, Space::device);
+    check_weight_type(encoded_->params.type, weights);
+    if (encoded_->layout.k() == 0 || output.bytes() == 0) {
+      return [this, output] { fill(context_, output.data, 0, output.bytes()); };
+    }
+    auto matmul = std::make_shared<baselines::CublasltMatmul>(context_, encoded_->values.data,
+                                                              weights, output);
+    return [matmul = std::move(matmul)] { matmul->run(); };
+  }
+};
+
+class CublasltPlugin final : public CudaBaseline {
+ public:
+  std::string name() const override { return std::string(Dense::name); }
+  std::vector<KernelInfo> kernels() const override {
+    return {{std::string(kernel_name), {json::object()}}};
+  }
+
+  std::vector<json> params(const EncodedLayout&, DType weights) const override {
+    json result = fields_to_json(Dense::Params{weights});
+    // The tensor cores round f32 to 10 bits of mantissa: not the same product for every W.
+    if (weights == DType::f32) result["compute"] = "tf32";
+    return {result};
+  }
+
+  std::unique_ptr<AnyEncoding> plan(const Context& context, const EncodedLayout& layout,
+                                    const json& params, double,
+                                    std::optional<std::uint64_t>) const override {
+    const auto chosen = fields_from_json<Dense::Params>(params, true);
+    check_value_type(layout, chosen.type);
+    return std::make_unique<CublasltEncoding>(std::get<CudaContext>(context),
+                                              Dense::plan(layout, chosen));
+  }
+
+  std::string why_invalid(std::string_view kernel, const json&, const EncodedLayout&,
+                          const WeightView&, const OutputView&) const override {
+    return kernel == kernel_name ? "" : "no such kernel";
+  }
+};
+
+}  // namespace
+
+void add_cublaslt_baselines(Registry& registry) {
+  registry.add(std::make_unique<CublasltPlugin>());
+}
+
+}  // namespace spiketune

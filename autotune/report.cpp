@@ -1,0 +1,186 @@
+#include "spiketune/autotune/report.hpp"
+
+#include <unistd.h>
+
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+
+#include "spiketune/autotune/environment.hpp"
+#include "spiketune/core/error.hpp"
+
+namespace spiketune {
+namespace {
+
+using nlohmann::json;
+
+/// Microseconds to a tenth of a nanosecond: more digits are noise and triple the file.
+double rounded(double microseconds) {
+  return std::round(microseconds * 1e4) / 1e4;
+}
+
+json measurement_to_json(const std::vector<double>& samples, TimingMode mode) {
+  if (samples.empty()) return nullptr;
+  const Statistics summary = statistics(samples);
+  json list = json::array();
+  for (const double sample : samples) list.push_back(rounded(sample));
+  return {{"mode", std::string(to_string(mode))},
+          {"median", rounded(summary.median)},
+          {"p05", rounded(summary.p05)},
+          {"p95", rounded(summary.p95)},
+          {"samples", std::move(list)}};
+}
+
+template <class T>
+json or_null(const std::optional<T>& value) {
+  return value ? json(*value) : json(nullptr);
+}
+
+/// Infinity and NaN have no place in JSON.
+json finite_or_null(const std::optional<double>& value) {
+  return value && std::isfinite(*value) ? json(*value) : json(nullptr);
+}
+
+void add_timing(json& object, const std::string& name, const Timing& timing, bool ok) {
+  const Timing shown = ok ? timing : Timing{};
+  // The main key holds the cold samples; where only hot ones were asked for, those.
+  const bool hot_only = shown.cold.empty() && !shown.hot.empty();
+  object[name + "_us"] = hot_only ? measurement_to_json(shown.hot, TimingMode::hot)
+                                  : measurement_to_json(shown.cold, TimingMode::cold);
+  if (!hot_only) object[name + "_hot_us"] = measurement_to_json(shown.hot, TimingMode::hot);
+}
+
+json clocks_to_json(const Point& point) {
+  json clocks = json::object();
+  if (point.clocks_before.sm_mhz) clocks["sm_mhz_before"] = *point.clocks_before.sm_mhz;
+  if (point.clocks_after.sm_mhz) clocks["sm_mhz_after"] = *point.clocks_after.sm_mhz;
+  if (point.clocks_after.memory_mhz) clocks["memory_mhz"] = *point.clocks_after.memory_mhz;
+  if (!point.clocks_after.throttle_reasons.empty()) {
+    clocks["throttled_by"] = point.clocks_after.throttle_reasons;
+  }
+  return clocks;
+}
+
+}  // namespace
+
+std::string_view to_string(PointStatus status) {
+  switch (status) {
+    case PointStatus::ok:
+      return "ok";
+    case PointStatus::skipped:
+      return "skipped";
+    case PointStatus::failed:
+      return "failed";
+    case PointStatus::wrong:
+      return "wrong";
+  }
+  return "?";
+}
+
+json point_to_json(const Point& point) {
+  const bool ok = point.status == PointStatus::ok;
+  json result = {{"problem", problem_to_json(point.problem)},
+                 {"format", point.format},
+                 {"kernel", point.kernel},
+                 {"config", point.config},
+                 {"backend", point.backend},
+                 {"baseline", point.baseline},
+                 {"status", std::string(to_string(point.status))},
+                 {"reason", point.reason.empty() ? json(nullptr) : json(point.reason)},
+                 {"lossy", point.lossy},
+                 {"bytes",
+                  {{"input", or_null(point.input_bytes)},
+                   {"encoded", or_null(point.encoded_bytes)},
+                   {"weights", or_null(point.weight_bytes)},
+                   {"output", or_null(point.output_bytes)}}},
+                 {"floor_us",
+                  {{"encode", finite_or_null(point.encode_floor_us)},
+                   {"compute", finite_or_null(point.compute_floor_us)}}},
+                 {"nnz", or_null(point.nnz)},
+                 {"max_error", finite_or_null(point.max_error)}};
+  add_timing(result, "encode", point.encode, ok);
+  add_timing(result, "compute", point.compute, ok);
+  add_timing(result, "total", point.total, ok);
+  if (point.lost_share) result["lost_share"] = *point.lost_share;
+  if (!point.command.empty()) result["command"] = point.command;
+  if (!point.notes.empty()) result["notes"] = point.notes;
+  if (const json clocks = clocks_to_json(point); !clocks.empty()) result["clocks"] = clocks;
+  return result;
+}
+
+json empty_report(const std::vector<std::string>& argv, const json& environment) {
+  const std::string revision = build_revision();
+  return {{"schema", "spiketune.report/1"},
+          {"created", utc_now()},
+          {"argv", argv},
+          {"git", revision.empty() ? json(nullptr) : json(revision)},
+          {"complete", false},
+          {"environment", environment},
+          {"points", json::array()},
+          {"winners", json::array()},
+          {"crossovers", json::array()}};
+}
+
+std::string report_text(const json& report) {
+  const auto line = [](const json& value) {
+    return value.dump(-1, ' ', false, json::error_handler_t::replace);
+  };
+  std::string text = "{";
+  const char* comma = "";
+  for (const auto& [key, value] : report.items()) {
+    text += std::string(comma) + "\n" + line(key) + ": ";
+    comma = ",";
+    if (!value.is_array() || value.empty() || !value.front().is_object()) {
+      text += line(value);
+      continue;
+    }
+    const char* separator = "[";
+    for (const json& element : value) {
+      text += std::string(separator) + "\n  " + line(element);
+      separator = ",";
+    }
+    text += "\n]";
+  }
+  return text + "\n}\n";
+}
+
+void write_file(const std::string& path, std::string_view text) {
+  const std::string temporary = path + "." + std::to_string(getpid()) + ".tmp";
+  {
+    std::ofstream file(temporary, std::ios::binary | std::ios::trunc);
+    file.write(text.data(), static_cast<std::streamsize>(text.size()));
+    file.close();
+    if (!file) {
+      std::remove(temporary.c_str());
+      throw Error(ErrorCode::io, "cannot write " + path);
+    }
+  }
+  std::error_code error;
+  std::filesystem::rename(temporary, path, error);
+  if (error) {
+    std::remove(temporary.c_str());
+    throw Error(ErrorCode::io, "cannot write " + path + ": " + error.message());
+  }
+}
+
+json read_json_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw Error(ErrorCode::io, "cannot read " + path);
+  try {
+    return json::parse(file);
+  } catch (const json::exception& error) {
+    throw Error(ErrorCode::parse, path + " is not JSON: " + error.what());
+  }
+}
+
+std::string shell_quote(const std::string& word) {
+  constexpr std::string_view plain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=.,/:+@%";
+  if (!word.empty() && word.find_first_not_of(plain) == std::string::npos) return word;
+  std::string quoted = "'";
+  for (const char c : word) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return quoted + "'";
+}
+
+}  // namespace spiketune

@@ -1,0 +1,75 @@
+#pragma once
+/// \file
+/// The report of a sweep as it is written: results/schema/report.schema.json says what is in it.
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "spiketune/autotune/measure.hpp"
+#include "spiketune/autotune/problem.hpp"
+
+namespace spiketune {
+
+enum class PointStatus : std::uint8_t { ok, skipped, failed, wrong };
+[[nodiscard]] std::string_view to_string(PointStatus status);
+
+/// Samples of one quantity in microseconds, in the order taken; empty: not measured.
+struct Timing {
+  std::vector<double> cold;
+  std::vector<double> hot;
+};
+
+/// One format and kernel on one problem.
+struct Point {
+  Problem problem;
+  std::string format;
+  std::string kernel;
+  nlohmann::json config = nlohmann::json::object();
+  std::string backend;
+  bool baseline = false;
+  bool lossy = false;
+  PointStatus status = PointStatus::ok;
+  std::string reason;
+  Timing encode;
+  Timing compute;
+  Timing total;
+  std::optional<std::uint64_t> input_bytes;
+  std::optional<std::uint64_t> encoded_bytes;
+  std::optional<std::uint64_t> weight_bytes;
+  std::optional<std::uint64_t> output_bytes;
+  std::optional<double> encode_floor_us;
+  std::optional<double> compute_floor_us;
+  std::optional<std::uint64_t> nnz;
+  std::optional<double> max_error;
+  std::optional<double> lost_share;
+  ClockState clocks_before;
+  ClockState clocks_after;
+  std::string command;
+  std::vector<std::string> notes;
+};
+
+/// Times are left out of points that are not ok.
+[[nodiscard]] nlohmann::json point_to_json(const Point& point);
+
+/// A report without points: schema, created, argv, git, environment, and `complete` false.
+[[nodiscard]] nlohmann::json empty_report(const std::vector<std::string>& argv,
+                                          const nlohmann::json& environment);
+
+/// The report as JSON text, one point on each line, so that files can be read and compared.
+[[nodiscard]] std::string report_text(const nlohmann::json& report);
+
+/// Writes `text` to a file of another name beside `path`, then renames it, so that whoever reads
+/// `path` finds all of it or what was there before. Throws Error(io).
+void write_file(const std::string& path, std::string_view text);
+
+/// Throws Error(io) or Error(parse) that names the file.
+[[nodiscard]] nlohmann::json read_json_file(const std::string& path);
+
+/// `word` as a POSIX shell reads it back.
+[[nodiscard]] std::string shell_quote(const std::string& word);
+
+}  // namespace spiketune

@@ -1,0 +1,228 @@
+#include "spiketune/autotune/suite.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <exception>
+#include <filesystem>
+#include <limits>
+#include <string_view>
+
+#include "spiketune/autotune/fields.hpp"
+#include "spiketune/autotune/inputs.hpp"
+#include "spiketune/autotune/report.hpp"
+#include "spiketune/core/error.hpp"
+
+namespace spiketune {
+namespace {
+
+using nlohmann::json;
+
+/// What an entry may say beside the fields of a problem.
+constexpr std::array<std::string_view, 7> list_fields{"shapes", "densities", "weights", "n",
+                                                      "file",   "tile",      "images"};
+
+/// A number or a list of them, as a list.
+template <class T>
+std::vector<T> one_or_many(const json& value) {
+  return value.is_array() ? value.get<std::vector<T>>() : std::vector<T>{value.get<T>()};
+}
+
+SuiteEntry entry_from_json(const json& object, const std::string& folder) {
+  if (!object.is_object()) throw Error(ErrorCode::parse, "it is not a JSON object");
+  SuiteEntry entry;
+  json base = object;
+  for (const std::string_view name : list_fields) base.erase(std::string(name));
+  for (const char* own : {"rows", "k", "density"}) {
+    if (base.contains(own)) {
+      throw Error(ErrorCode::parse,
+                  std::string("'") + own + "' is for problems; an entry has shapes and densities");
+    }
+  }
+  entry.base = problem_from_json(base);
+  if (object.contains("shapes")) {
+    for (const auto& text : object["shapes"].get<std::vector<std::string>>()) {
+      entry.shapes.push_back(parse_product_shape(text));
+    }
+  }
+  if (object.contains("densities")) entry.densities = one_or_many<double>(object["densities"]);
+  if (object.contains("n")) entry.n = one_or_many<std::uint32_t>(object["n"]);
+  if (object.contains("images")) entry.images = object["images"].get<std::uint32_t>();
+  if (object.contains("tile")) entry.tile = object["tile"].get<std::uint32_t>();
+  if (object.contains("weights")) {
+    for (const auto& name : one_or_many<std::string>(object["weights"])) {
+      entry.weights.push_back(parse_dtype(name));
+    }
+  }
+  if (object.contains("file")) {
+    entry.file =
+        (std::filesystem::path(folder) / object["file"].get<std::string>()).lexically_normal();
+  }
+  return entry;
+}
+
+Suite parse_suite(const json& object, const std::string& folder) {
+  if (!object.is_object() || object.value("schema", "") != "spiketune.suite/1") {
+    throw Error(ErrorCode::parse,
+                "a suite is a JSON object with \"schema\": \"spiketune.suite/1\"");
+  }
+  Suite suite;
+  suite.name = object.value("name", "");
+  const json limits = object.value("limits", json::object());
+  if (limits.contains("max_samples")) suite.max_samples = limits["max_samples"].get<std::size_t>();
+  if (limits.contains("max_seconds_per_candidate")) {
+    suite.max_seconds_per_candidate = limits["max_seconds_per_candidate"].get<double>();
+  }
+  const json& entries = object.at("entries");
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    try {
+      suite.entries.push_back(entry_from_json(entries[i], folder));
+    } catch (const std::exception& error) {
+      throw Error(ErrorCode::parse, "entry " + std::to_string(i) + ": " + error.what());
+    }
+  }
+  return suite;
+}
+
+/// Fills in what the file says; a file that cannot be read is a reason, not an error. Returns the
+/// columns of the recorded weights.
+std::uint32_t read_trace(const SuiteEntry& entry, PlannedProblem& planned) {
+  planned.file = entry.file;
+  planned.images = entry.images;
+  planned.tile = entry.tile;
+  planned.problem.pattern = "trace";
+  try {
+    const Trace trace = load_trace(entry.file, entry.images, load_options_of(entry.base));
+    const SpikeView view = trace.spikes.view();
+    planned.problem.timesteps = view.shape.timesteps;
+    planned.problem.rows = view.shape.rows * entry.tile;
+    planned.problem.k = view.shape.k;
+    planned.problem.value = view.kind;
+    if (view.kind == ValueKind::graded && !is_floating(planned.problem.input)) {
+      planned.problem.input = view.storage;
+    }
+    const auto elements = static_cast<double>(std::max<std::uint64_t>(view.shape.elements(), 1));
+    planned.problem.density = static_cast<double>(count_nonzeros(view)) / elements;
+    return trace.n;
+  } catch (const Error& error) {
+    planned.why_skipped = error.what();
+    return 0;
+  }
+}
+
+std::vector<PlannedProblem> expand_file(const SuiteEntry& entry) {
+  PlannedProblem planned;
+  planned.problem = entry.base;
+  const std::uint32_t recorded_n = read_trace(entry, planned);
+  require(recorded_n > 0 || !entry.n.empty() || !planned.why_skipped.empty(),
+          ErrorCode::invalid_argument,
+          "the file has no weights, so the entry needs n, the columns of W");
+  std::vector<PlannedProblem> result;
+  for (const std::uint32_t n : entry.n.empty() ? std::vector{recorded_n} : entry.n) {
+    planned.problem.n = n;
+    result.push_back(planned);
+  }
+  return result;
+}
+
+std::vector<PlannedProblem> expand_shapes(const SuiteEntry& entry) {
+  std::vector<PlannedProblem> result;
+  for (const ProductShape& shape : entry.shapes) {
+    if (entry.base.timesteps == 0 || shape.m % entry.base.timesteps != 0) {
+      throw Error(ErrorCode::invalid_argument,
+                  "M = " + std::to_string(shape.m) + " is not a multiple of " +
+                      std::to_string(entry.base.timesteps) + " timesteps");
+    }
+    PlannedProblem planned;
+    planned.problem = entry.base;
+    planned.problem.rows = shape.m / entry.base.timesteps;
+    planned.problem.k = shape.k;
+    planned.problem.n = shape.n;
+    for (const double density : entry.densities) {
+      planned.problem.density = density;
+      check(pattern_of(planned.problem, 1), planned.problem.shape());
+      result.push_back(planned);
+    }
+  }
+  return result;
+}
+
+}  // namespace
+
+ProductShape parse_product_shape(const std::string& text) {
+  std::array<std::uint64_t, 3> sizes{};
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  for (std::size_t i = 0; i < 3; ++i) {
+    const auto [next, error] = std::from_chars(at, end, sizes[i]);
+    const bool last = i == 2;
+    const bool separated = last ? next == end : next != end && (*next == 'x' || *next == 'X');
+    if (error != std::errc{} || !separated ||
+        sizes[i] >= std::numeric_limits<std::uint32_t>::max()) {
+      throw Error(ErrorCode::parse,
+                  "'" + text + "' is not a shape; write M x K x N as in 4096x1024x512");
+    }
+    at = last ? next : next + 1;
+  }
+  return {sizes[0], static_cast<std::uint32_t>(sizes[1]), static_cast<std::uint32_t>(sizes[2])};
+}
+
+std::string to_string(const ProductShape& shape) {
+  return std::to_string(shape.m) + "x" + std::to_string(shape.k) + "x" + std::to_string(shape.n);
+}
+
+Suite suite_from_json(const json& object, const std::string& folder) {
+  try {
+    return parse_suite(object, folder);
+  } catch (const json::exception& error) {
+    throw Error(ErrorCode::parse, error.what());
+  }
+}
+
+Suite read_suite(const std::string& path) {
+  const json object = read_json_file(path);
+  try {
+    Suite suite = suite_from_json(object, std::filesystem::path(path).parent_path().string());
+    if (suite.name.empty()) suite.name = std::filesystem::path(path).stem().string();
+    return suite;
+  } catch (const Error& error) {
+    throw Error(error.code(), "suite " + path + ": " + error.what());
+  }
+}
+
+PatternSpec pattern_of(const Problem& problem, std::uint64_t seed) {
+  json fields = problem.pattern_params;
+  if (!fields.contains("seed")) fields["seed"] = seed;
+  auto spec = fields_from_json<PatternSpec>(fields);
+  spec.pattern = parse_pattern(problem.pattern);
+  spec.density = problem.density;
+  return spec;
+}
+
+std::vector<PlannedProblem> expand(const SuiteEntry& entry) {
+  const auto need = [](bool there, const char* what) {
+    require(there, ErrorCode::invalid_argument, what);
+  };
+  if (entry.file.empty()) {
+    need(!entry.shapes.empty(), "an entry needs shapes, or a file of spikes");
+    need(!entry.densities.empty(), "an entry without a file needs densities");
+  } else {
+    need(entry.shapes.empty() && entry.densities.empty(),
+         "an entry with a file has its shape and density from there");
+  }
+  const auto problems = entry.file.empty() ? expand_shapes(entry) : expand_file(entry);
+  std::vector<PlannedProblem> result;
+  for (const DType weights :
+       entry.weights.empty() ? std::vector{entry.base.weights} : entry.weights) {
+    for (PlannedProblem planned : problems) {
+      planned.problem.weights = weights;
+      // Y of f32 goes with every W; another type only with its own.
+      if (planned.problem.output != DType::f32) planned.problem.output = weights;
+      check_problem(planned.problem);
+      result.push_back(std::move(planned));
+    }
+  }
+  return result;
+}
+
+}  // namespace spiketune

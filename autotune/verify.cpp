@@ -1,0 +1,69 @@
+#include "spiketune/autotune/verify.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "spiketune/core/error.hpp"
+#include "spiketune/core/half.hpp"
+#include "spiketune/datasets/random.hpp"
+
+namespace spiketune {
+namespace {
+
+template <class T>
+void fill_weights(std::vector<std::byte>& bytes, std::uint64_t seed) {
+  constexpr std::uint64_t stream = 0x77;  // another than any generator of spikes uses
+  const RandomStream random(seed, stream);
+  for (std::uint64_t i = 0; i < bytes.size() / sizeof(T); ++i) {
+    const auto numerator = static_cast<int>((random.bits(i) >> 32) % 129) - 64;
+    const T weight = from_float<T>(static_cast<float>(numerator) / 64.0f);
+    std::memcpy(bytes.data() + i * sizeof(T), &weight, sizeof(T));
+  }
+}
+
+}  // namespace
+
+std::vector<std::byte> random_weights(DType type, std::uint32_t k, std::uint32_t n,
+                                      std::uint64_t seed) {
+  require(is_floating(type), ErrorCode::invalid_argument, "weights must be f32, f16 or bf16");
+  std::vector<std::byte> bytes(std::uint64_t{k} * n * bits_of(type) / 8);
+  switch (type) {
+    case DType::f16:
+      fill_weights<Half>(bytes, seed);
+      break;
+    case DType::bf16:
+      fill_weights<Bfloat16>(bytes, seed);
+      break;
+    default:
+      fill_weights<float>(bytes, seed);
+  }
+  return bytes;
+}
+
+double tolerance(const Problem& problem) {
+  if (problem.output == DType::f16) return 1e-3;
+  if (problem.output == DType::bf16) return 1e-2;
+  const std::uint64_t largest = problem.value == ValueKind::graded2 ? 3 : 1;
+  const bool exact = problem.value != ValueKind::graded && problem.k * largest <= (1u << 18);
+  if (exact) return 0;
+  // Rounding errors of a sum of K reals grow like a random walk.
+  return 1e-5 * std::max(1.0, std::sqrt(problem.k / 256.0));
+}
+
+std::string describe(const Comparison& comparison, std::uint32_t n) {
+  if (comparison.worst == Comparison::none) return "Y equals the reference";
+  return fmt::format("Y[{}, {}] is {}, not {}", comparison.worst / n, comparison.worst % n,
+                     comparison.got, comparison.expected);
+}
+
+void detail::check_same_layout(const SpikeView& a, const SpikeView& b) {
+  require(a.shape == b.shape && a.storage == b.storage && a.row_order == b.row_order &&
+              a.space == b.space,
+          ErrorCode::invalid_argument,
+          "tensors of different shape, storage, row order or memory cannot be compared");
+}
+
+}  // namespace spiketune

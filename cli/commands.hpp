@@ -1,0 +1,30 @@
+#pragma once
+/// \file
+/// The commands of the spiketune program. Each parses its flags, calls the library, prints.
+
+#include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
+
+namespace spiketune::cli {
+
+/// What the program returns to its caller.
+enum ExitCode : int {
+  exit_ok = 0,
+  exit_error = 1,       ///< it could not do what was asked
+  exit_usage = 2,       ///< it did not understand what was asked
+  exit_bad_result = 3,  ///< a measured result was wrong, or a candidate failed
+  exit_interrupted = 130
+};
+
+/// Adds a command to the program; when it was given, it runs and sets `exit_code`.
+/// \param argv   of the program, recorded in reports
+void add_sweep(CLI::App& app, const std::vector<std::string>& argv, int& exit_code);
+void add_info(CLI::App& app, int& exit_code);
+void add_report(CLI::App& app, int& exit_code);
+void add_generate(CLI::App& app, int& exit_code);
+void add_inspect(CLI::App& app, int& exit_code);
+void add_encode(CLI::App& app, int& exit_code);
+void add_decode(CLI::App& app, int& exit_code);
+
+}  // namespace spiketune::cli

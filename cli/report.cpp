@@ -1,0 +1,59 @@
+#include "spiketune/autotune/report.hpp"
+
+#include <fmt/format.h>
+
+#include <memory>
+#include <string>
+
+#include "spiketune/autotune/report_page.hpp"
+#include "spiketune/cli/commands.hpp"
+#include "spiketune/cli/progress.hpp"
+#include "spiketune/core/error.hpp"
+
+namespace spiketune::cli {
+namespace {
+
+struct ReportFlags {
+  std::string input;
+  std::string html;
+  std::string markdown;
+};
+
+nlohmann::json read_report(const std::string& path) {
+  nlohmann::json report = read_json_file(path);
+  if (!report.is_object() || report.value("schema", "") != "spiketune.report/1") {
+    throw Error(ErrorCode::parse,
+                path + " is not a report of spiketune (schema spiketune.report/1)");
+  }
+  return report;
+}
+
+int run(const ReportFlags& flags) {
+  const nlohmann::json report = read_report(flags.input);
+  if (flags.markdown != "-") fmt::print("{}", render_table(report, terminal_width()));
+  if (!flags.html.empty()) write_file(flags.html, render_html(report));
+  if (flags.markdown == "-") {
+    fmt::print("{}", render_markdown(report));
+  } else if (!flags.markdown.empty()) {
+    write_file(flags.markdown, render_markdown(report));
+  }
+  return exit_ok;
+}
+
+}  // namespace
+
+void add_report(CLI::App& app, int& exit_code) {
+  CLI::App* command =
+      app.add_subcommand("report", "show a report of sweep as a table, a page or Markdown");
+  auto flags = std::make_shared<ReportFlags>();
+  command->add_option("report", flags->input, "report.json of a sweep")->required();
+  command->add_option("--html", flags->html, "write one offline HTML page here");
+  command->add_option("--markdown", flags->markdown, "write Markdown here (-: standard output)");
+  command->footer(
+      "The winners are printed as a table, unless Markdown is.\n"
+      "Exit codes: 0 done; 1 the report cannot be read or written; 2 wrong usage.\n"
+      "Example: spiketune report report.json --html report.html --markdown report.md");
+  command->callback([flags, &exit_code] { exit_code = run(*flags); });
+}
+
+}  // namespace spiketune::cli

@@ -1,0 +1,50 @@
+#include "spiketune/kernels/baselines/host/eigen_spmm.hpp"
+
+#include "spiketune/core/error.hpp"
+#include "spiketune/core/parallel.hpp"
+
+#if defined(SPIKETUNE_HAVE_EIGEN)
+#include <Eigen/SparseCore>
+#endif
+
+namespace spiketune::baselines {
+
+#if defined(SPIKETUNE_HAVE_EIGEN)
+
+std::string eigen_unavailable_reason() {
+  return "";
+}
+
+void eigen_spmm(const HostContext& context, const EigenCsr& s, const float* w, std::uint32_t n,
+                float* y) {
+  if (s.m == 0 || n == 0) return;
+  using Sparse = Eigen::SparseMatrix<float, Eigen::RowMajor, std::int32_t>;
+  using Dense = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  const auto rows = static_cast<Eigen::Index>(s.m);
+  const auto columns = static_cast<Eigen::Index>(n);
+  Eigen::Map<Dense> result(y, rows, columns);
+  const std::int32_t entries = s.row_offsets[s.m];
+  if (s.k == 0 || entries == 0) {
+    result.setZero();
+    return;
+  }
+  Eigen::setNbThreads(thread_count(context));  // OpenMP; one number for the process
+  const Eigen::Map<const Sparse> matrix(rows, s.k, entries, s.row_offsets, s.column_indices,
+                                        s.values);
+  const Eigen::Map<const Dense> weights(w, s.k, columns);
+  result.noalias() = matrix * weights;
+}
+
+#else
+
+std::string eigen_unavailable_reason() {
+  return "built without Eigen; install libeigen3-dev and configure again";
+}
+
+void eigen_spmm(const HostContext&, const EigenCsr&, const float*, std::uint32_t, float*) {
+  throw Error(ErrorCode::unsupported, eigen_unavailable_reason());
+}
+
+#endif
+
+}  // namespace spiketune::baselines

@@ -1,0 +1,201 @@
+#!/usr/bin/env python3
+"""Runs the spiketune program the way its users do.
+
+    cli_test.py PROGRAM SOURCE_DIR [TEST ...]
+
+Exit code 0 when all went well, 1 otherwise. Needs Python's standard library only; with the module
+jsonschema reports are validated too.
+"""
+
+import json
+import os
+import pty
+import select
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+PROGRAM = ""
+SOURCE = Path()
+SMALL = ["--shape", "64x48x16", "--timesteps", "2", "--backend", "host", "--threads", "1",
+         "--max-samples", "3", "--max-seconds-per-candidate", "0.05"]
+
+
+def run(*arguments, cwd=None):
+    return subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=300, cwd=cwd)
+
+
+class CliTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = Path(self.folder.name)
+
+    def tearDown(self):
+        self.folder.cleanup()
+
+    def ok(self, *arguments):
+        result = run(*arguments, cwd=self.path)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return result.stdout
+
+    def fails(self, code, message, *arguments):
+        result = run(*arguments, cwd=self.path)
+        self.assertEqual(result.returncode, code, result.stderr)
+        lines = result.stderr.strip().splitlines()
+        self.assertEqual(len(lines), 1, result.stderr)
+        self.assertTrue(lines[0].startswith("spiketune: "), lines[0])
+        self.assertIn(message, lines[0])
+
+    def report(self, name="report.json"):
+        with open(self.path / name, encoding="utf-8") as file:
+            report = json.load(file)
+        try:
+            from jsonschema import Draft202012Validator
+        except ImportError:
+            return report
+        with open(SOURCE / "results/schema/report.schema.json", encoding="utf-8") as file:
+            errors = list(Draft202012Validator(json.load(file)).iter_errors(report))
+        self.assertEqual([error.message for error in errors[:3]], [])
+        return report
+
+    def test_help_has_an_example_everywhere(self):
+        self.assertIn("Exit codes", self.ok("--help"))
+        for command in ["sweep", "report", "info", "generate", "inspect", "encode", "decode"]:
+            text = self.ok(command, "--help")
+            self.assertIn("Example", text, command)
+            self.assertIn("Exit codes", text, command)
+        self.assertTrue(self.ok("--version").startswith("spiketune "))
+
+    def test_wrong_usage(self):
+        self.fails(2, "subcommand")
+        self.fails(2, "--bogus", "sweep", "--bogus")
+        self.fails(2, "one of --suite", "sweep")
+        self.fails(2, "--density", "sweep", "--suite", "x.json", "--density", "0.1")
+        self.fails(2, "--tile", "sweep", "--shape", "4x4x4", "--tile", "2")
+        self.fails(2, "JSON", "sweep", *SMALL, "--config", "{")
+
+    def test_errors_are_one_sentence(self):
+        self.fails(1, "is not a shape", "sweep", "--shape", "64x48")
+        self.fails(1, "crs", "sweep", *SMALL, "--formats", "crs")
+        self.fails(1, "bernoulli", "sweep", *SMALL, "--pattern", "nope")
+        self.fails(1, "nope.json", "sweep", "--suite", "nope.json")
+        self.fails(1, "nope.so", "sweep", *SMALL, "--plugin", "nope.so")
+        self.fails(1, "nope.json", "report", "nope.json")
+        self.fails(1, "nope.npy", "inspect", "nope.npy")
+        (self.path / "bad.json").write_text("{}", encoding="utf-8")
+        self.fails(1, "bad.json", "report", "bad.json")
+        self.fails(1, "cannot write", "sweep", *SMALL, "--out", "/nonexistent/report.json")
+
+    def test_sweep_and_report(self):
+        output = self.ok("sweep", *SMALL, "--density", "0.02,0.3", "--out", "report.json")
+        self.assertIn("synthetic 64×48×16", output)
+        report = self.report()
+        self.assertTrue(report["complete"])
+        self.assertEqual({point["status"] for point in report["points"]} - {"ok", "skipped"}, set())
+        self.assertEqual(len(report["winners"]), 2)
+        self.assertIn("--density", report["argv"])
+        self.assertIn("64×48×16", self.ok("report", "report.json"))
+        self.ok("report", "report.json", "--markdown", "report.md")
+        self.assertIn("# spiketune report", (self.path / "report.md").read_text(encoding="utf-8"))
+        self.assertEqual([], list(self.path.glob("*.tmp")))
+
+    def test_a_point_can_be_measured_again(self):
+        self.ok("sweep", *SMALL, "--density", "0.1", "--out", "report.json", "--quiet")
+        point = next(p for p in self.report()["points"] if p["format"] == "csr")
+        command = shlex.split(point["command"])[1:]
+        self.assertEqual("", self.ok(*command, "--max-samples", "3", "--out", "again.json", "--quiet"))
+        again = self.report("again.json")["points"]
+        self.assertEqual(len(again), 1)
+        for key in ["problem", "format", "kernel", "config", "nnz"]:
+            self.assertEqual(again[0][key], point[key])
+
+    def test_suite_with_a_missing_file(self):
+        suite = {"schema": "spiketune.suite/1", "limits": {"max_samples": 3},
+                 "entries": [{"workload": "a", "shapes": ["32x32x8"], "densities": 0.1,
+                              "weights": "f32"},
+                             {"workload": "b", "file": "gone.npz", "n": 8}]}
+        (self.path / "suite.json").write_text(json.dumps(suite), encoding="utf-8")
+        self.ok("sweep", "--suite", "suite.json", "--backend", "host", "--out", "report.json",
+                "--max-seconds-per-candidate", "0.05")
+        missing = [p for p in self.report()["points"] if p["problem"]["workload"] == "b"]
+        self.assertGreater(len(missing), 3)
+        for point in missing:
+            self.assertEqual(point["status"], "skipped")
+            self.assertIn("gone.npz", point["reason"])
+
+    def test_generate_inspect_encode_decode(self):
+        self.ok("generate", "--out", "spikes.npz", "--shape", "64x48", "--timesteps", "2",
+                "--density", "0.2", "--seed", "5")
+        found = json.loads(self.ok("inspect", "spikes.npz", "--json"))
+        self.assertEqual([found["timesteps"], found["rows"], found["k"]], [2, 32, 48])
+        self.assertGreater(found["nnz"], 0)
+        self.assertIn("csr", [entry["format"] for entry in found["formats"]])
+        self.assertIn("bytes by format", self.ok("inspect", "spikes.npz"))
+        for kind in ["coo", "csr", "csc", "bsr"]:
+            self.ok("encode", "spikes.npz", "--format", kind, "--out", "encoded.npz")
+            self.ok("decode", "encoded.npz", "--out", f"{kind}.npz")
+            decoded = json.loads(self.ok("inspect", f"{kind}.npz", "--json"))
+            self.assertEqual(decoded, found, kind)
+        self.ok("sweep", "--file", "spikes.npz", "--n", "8", "--backend", "host", "--out",
+                "report.json", "--max-samples", "3", "--max-seconds-per-candidate", "0.05")
+        problem = self.report()["points"][0]["problem"]
+        self.assertEqual([problem["timesteps"], problem["rows"], problem["k"]], [2, 32, 48])
+        self.assertAlmostEqual(problem["density"], found["density"])
+
+    def test_info(self):
+        text = self.ok("info")
+        self.assertIn("csr (host)", text)
+        installation = json.loads(self.ok("info", "--json"))
+        self.assertIn("missing", installation)
+
+    def start_long_sweep(self, **options):
+        return subprocess.Popen(
+            [PROGRAM, "sweep", "--shape", "256x256x64", "--density", "0.1,0.2,0.3", "--backend",
+             "host", "--threads", "1", "--max-samples", "1000000", "--max-seconds-per-candidate",
+             "60", "--out", str(self.path / "report.json")], **options)
+
+    def test_interrupt_leaves_a_valid_report(self):
+        sweep = self.start_long_sweep(stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        time.sleep(2)
+        sweep.send_signal(signal.SIGINT)
+        _, messages = sweep.communicate(timeout=120)
+        self.assertEqual(sweep.returncode, 130, messages)
+        self.assertFalse(self.report()["complete"])
+
+    def test_progress_bar_on_a_terminal(self):
+        terminal, child = pty.openpty()
+        sweep = self.start_long_sweep(stdout=subprocess.DEVNULL, stderr=child)
+        os.close(child)
+        seen = b""
+        until = time.monotonic() + 60
+        while b" left" not in seen and time.monotonic() < until:
+            if select.select([terminal], [], [], 1)[0]:
+                seen += os.read(terminal, 4096)
+        sweep.send_signal(signal.SIGINT)
+        sweep.send_signal(signal.SIGINT)
+        # A terminal that nobody reads would block the program.
+        while sweep.poll() is None and time.monotonic() < until + 60:
+            if select.select([terminal], [], [], 0.1)[0]:
+                try:
+                    os.read(terminal, 4096)
+                except OSError:
+                    break
+        sweep.wait(timeout=60)
+        os.close(terminal)
+        self.assertIn(b"\r", seen)
+        self.assertIn(" left · 1/3".encode(), seen)
+        self.assertEqual(sweep.returncode, 130)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        print(__doc__, file=sys.stderr)
+        sys.exit(2)
+    PROGRAM = os.path.abspath(sys.argv[1])
+    SOURCE = Path(sys.argv[2])
+    unittest.main(argv=[sys.argv[0], *sys.argv[3:]])
