@@ -4,21 +4,29 @@
 
 #include "spiketune/autotune/adapt.hpp"
 #include "spiketune/encoders/bitmap.hpp"
+#include "spiketune/encoders/bsr.hpp"
 #include "spiketune/encoders/coo.hpp"
 #include "spiketune/encoders/csc.hpp"
 #include "spiketune/encoders/csr.hpp"
+#include "spiketune/encoders/cvs.hpp"
 #include "spiketune/encoders/dense.hpp"
 #include "spiketune/encoders/ell.hpp"
 #include "spiketune/encoders/hyb.hpp"
 #include "spiketune/encoders/sell.hpp"
+#include "spiketune/encoders/two_four.hpp"
+#include "spiketune/encoders/vnm.hpp"
 #include "spiketune/kernels/bitmap.hpp"
+#include "spiketune/kernels/bsr.hpp"
 #include "spiketune/kernels/coo.hpp"
 #include "spiketune/kernels/csc.hpp"
 #include "spiketune/kernels/csr.hpp"
+#include "spiketune/kernels/cvs.hpp"
 #include "spiketune/kernels/dense.hpp"
 #include "spiketune/kernels/ell.hpp"
 #include "spiketune/kernels/hyb.hpp"
 #include "spiketune/kernels/sell.hpp"
+#include "spiketune/kernels/two_four.hpp"
+#include "spiketune/kernels/vnm.hpp"
 
 namespace spiketune {
 
@@ -31,7 +39,15 @@ void add_builtin_formats(Registry& registry) {
   registry.add(adapt<Ell, ContextT>());
   registry.add(adapt<Sell, ContextT>());
   registry.add(adapt<Hyb, ContextT>());
+  registry.add(adapt<Bsr, ContextT>());
+  registry.add(adapt<Cvs, ContextT>());
+  registry.add(adapt<TwoFour, ContextT>());
+  registry.add(adapt<Vnm, ContextT>());
   registry.add(adapt<Bitmap, ContextT>());
+  registry.add(adapt_lossy<TwoFour, ContextT>("two_four_prune", {{.prune = true}}));
+  registry.add(adapt_lossy<Vnm, ContextT>("vnm_prune", {{.v = 16, .m = 8, .prune = true},
+                                                        {.v = 64, .m = 8, .prune = true},
+                                                        {.v = 16, .m = 16, .prune = true}}));
 }
 
 }  // namespace spiketune

@@ -40,6 +40,12 @@ std::vector<Point> blank_points(const Backend& backend, const Problem& problem,
   return points;
 }
 
+bool any_failed(const EncodingRun& run) {
+  return std::any_of(run.kernels.begin(), run.kernels.end(), [](const KernelRun& kernel) {
+    return kernel.point.status == PointStatus::failed;
+  });
+}
+
 class ProblemRun {
  public:
   ProblemRun(Backend& backend, const PlannedProblem& planned, const RunOptions& options,
@@ -149,7 +155,7 @@ void ProblemRun::add(const EncodingChoice& choice, std::vector<Point> points) {
     if (group_.empty()) group_budget_ = backend_.memory_budget();
     group_.push_back(prepare(choice, points));
     group_bytes_ += group_.back()->bytes;
-    if (!group_.back()->alive()) why_dead_ = backend_.why_broken();
+    if (any_failed(*group_.back())) why_dead_ = backend_.why_broken();
   }
   prepared_ += static_cast<double>(choice.kernels.size());
   if (group_bytes_ > group_budget_) finish_group();

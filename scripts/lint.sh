@@ -10,4 +10,4 @@ if [ -z "$tidy" ]; then
   exit 77
 fi
 find core/*.cpp core/host formats encoders/*.cpp encoders/host kernels/*.cpp kernels/host autotune/*.cpp \
-  -name '*.cpp' -print0 | xargs -0 -n 4 -P "$(nproc)" "$tidy" -p "$build" --quiet
+  -name '*.cpp' -print0 | xargs -0 -n 4 -P "$(nproc)" "$tidy" -p "$build" --quiet --extra-arg=-Wno-unknown-warning-option

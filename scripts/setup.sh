@@ -11,7 +11,7 @@ die() {
 BUILD_PACKAGES=(g++ make cmake ninja-build git pkg-config nlohmann-json3-dev libfmt-dev libcli11-dev
   libzip-dev zlib1g-dev libeigen3-dev libopenblas-dev libjs-vega libgtest-dev libbenchmark-dev)
 # shellcheck disable=SC2034  # used by test.sh
-TEST_PACKAGES=(python3 python3-numpy python3-scipy python3-jsonschema clang-format-14 clang-tidy-14 shellcheck libboost-context-dev)
+TEST_PACKAGES=(python3 python3-numpy python3-scipy python3-jsonschema clang-format-14 clang-tidy-14 shellcheck libboost-context-dev libomp-14-dev)
 # Speeds things up or widens what is tested; a machine that does not offer them goes on without.
 # shellcheck disable=SC2034
 OPTIONAL_PACKAGES=(ccache chromium)

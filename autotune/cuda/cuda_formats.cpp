@@ -2,6 +2,8 @@
 
 namespace spiketune {
 
-void add_cuda_formats(Registry& registry) { add_builtin_formats<CudaContext>(registry); }
+void add_cuda_formats(Registry& registry) {
+  add_builtin_formats<CudaContext>(registry);
+}
 
 }  // namespace spiketune
