@@ -1,8 +1,10 @@
 #include "spiketune/autotune/candidates.hpp"
 
+#include <fmt/format.h>
 #include <fnmatch.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <exception>
 
 #include "spiketune/core/error.hpp"
@@ -41,8 +43,8 @@ std::vector<KernelChoice> kernels_of(const FormatPlugin& plugin, const json& par
                                      const Selection& selection, const Problem& problem,
                                      Space space) {
   std::vector<KernelChoice> result;
-  // Configs may depend on alignment: 256 bytes is what allocate() gives.
-  auto* aligned = reinterpret_cast<void*>(alignment);
+  alignas(alignment)
+      std::byte aligned[1] = {};  // as what allocate() gives; only its address counts
   const WeightView weights{aligned, problem.weights, problem.k, problem.n, space};
   const OutputView output{aligned, problem.output, problem.m(), problem.n, space};
   for (const KernelInfo& info : plugin.kernels()) {
@@ -109,10 +111,10 @@ void check_patterns(const std::vector<std::string>& patterns, const std::vector<
       return selected({pattern}, name);
     });
     if (any) continue;
-    std::string message = "no " + what + " on the " + std::string(backend) +
-                          " backend is called '" + pattern + "'; there are";
+    std::string message =
+        fmt::format("no {} on the {} backend is called '{}'; there are", what, backend, pattern);
     for (auto name = names.begin(); name != names.end(); ++name) {
-      if (std::find(names.begin(), name, *name) == name) message += " " + *name;
+      if (std::find(names.begin(), name, *name) == name) message.append(" ").append(*name);
     }
     throw Error(ErrorCode::invalid_argument, message);
   }

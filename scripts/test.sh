@@ -14,6 +14,7 @@ need_packages "${BUILD_PACKAGES[@]}" "${TEST_PACKAGES[@]}"
 want_packages "${OPTIONAL_PACKAGES[@]}"
 find_cuda
 jobs=$(job_count)
+export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1  # a clone elsewhere finds what this one compiled
 backend=OFF
 [ -z "$NVCC" ] || backend=ON
 
