@@ -43,8 +43,8 @@ std::vector<KernelChoice> kernels_of(const FormatPlugin& plugin, const json& par
                                      const Selection& selection, const Problem& problem,
                                      Space space) {
   std::vector<KernelChoice> result;
-  alignas(alignment)
-      std::byte aligned[1] = {};  // as what allocate() gives; only its address counts
+  // Stands for what allocate() gives: configs may ask for its alignment.
+  alignas(alignment) std::byte aligned[1] = {};
   const WeightView weights{aligned, problem.weights, problem.k, problem.n, space};
   const OutputView output{aligned, problem.output, problem.m(), problem.n, space};
   for (const KernelInfo& info : plugin.kernels()) {

@@ -63,13 +63,17 @@ spiketune_library(autotune ${autotune_sources})
 target_link_libraries(
   spiketune_autotune
   PUBLIC spiketune_host nlohmann_json::nlohmann_json
-  PRIVATE fmt::fmt OpenMP::OpenMP_CXX Threads::Threads ${CMAKE_DL_LIBS} $<BUILD_INTERFACE:${SPIKETUNE_LIBZIP}>)
+  PRIVATE fmt::fmt OpenMP::OpenMP_CXX Threads::Threads ${CMAKE_DL_LIBS} $<BUILD_INTERFACE:${SPIKETUNE_LIBZIP}>
+          $<INSTALL_INTERFACE:zip>)
 
 execute_process(COMMAND git describe --always --dirty --abbrev=12
                 WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} OUTPUT_VARIABLE SPIKETUNE_GIT
                 OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+# On the one file that reads it, so that a commit does not compile everything anew.
+set_property(SOURCE ${PROJECT_SOURCE_DIR}/autotune/environment.cpp
+             PROPERTY COMPILE_DEFINITIONS SPIKETUNE_GIT="${SPIKETUNE_GIT}" SPIKETUNE_VERSION="${PROJECT_VERSION}")
 target_compile_definitions(
-  spiketune_autotune PRIVATE SPIKETUNE_GIT="${SPIKETUNE_GIT}" SPIKETUNE_VERSION="${PROJECT_VERSION}"
+  spiketune_autotune PRIVATE
                              SPIKETUNE_REPORT_ASSETS_DIR="${PROJECT_SOURCE_DIR}/autotune")
 if(SPIKETUNE_VEGA_JS)
   target_compile_definitions(spiketune_autotune PRIVATE SPIKETUNE_VEGA_JS="${SPIKETUNE_VEGA_JS}")
@@ -85,7 +89,8 @@ if(TARGET Eigen3::Eigen)
 endif()
 if(openblas_FOUND)
   target_compile_definitions(spiketune_autotune PRIVATE SPIKETUNE_HAVE_OPENBLAS=1)
-  target_link_libraries(spiketune_autotune PRIVATE $<BUILD_INTERFACE:PkgConfig::openblas>)
+  target_link_libraries(spiketune_autotune PRIVATE $<BUILD_INTERFACE:PkgConfig::openblas>
+                                                   $<INSTALL_INTERFACE:openblas>)
 endif()
 if(SPIKETUNE_HAVE_CUDA)
   target_compile_definitions(spiketune_autotune PUBLIC SPIKETUNE_HAVE_CUDA=1)
