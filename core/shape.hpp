@@ -42,6 +42,8 @@ struct RowMap {
     return to == RowOrder::token_major ? row % timesteps * rows + row / timesteps
                                        : row % rows * timesteps + row / rows;
   }
+  /// From rows in order `from` to rows in order `to`.
+  [[nodiscard]] SPIKETUNE_HD RowMap inverse() const { return {timesteps, rows, to, from}; }
 };
 
 SPIKETUNE_HD constexpr std::uint64_t ceil_div(std::uint64_t a, std::uint64_t b) {

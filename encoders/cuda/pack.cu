@@ -29,11 +29,6 @@ struct PackTask {
   RowMap to_source;  ///< wanted row -> row of data
 };
 
-__device__ void report_invalid(const PackTask& task, std::uint64_t element) {
-  atomicMin(reinterpret_cast<unsigned long long*>(&task.status->first_invalid),
-            static_cast<unsigned long long>(element));
-}
-
 __device__ void add_count(const PackTask& task, std::uint64_t count) {
   for (int lane = 16; lane > 0; lane /= 2) count += __shfl_down_sync(all_lanes, count, lane);
   __shared__ std::uint64_t warp_counts[threads / 32];
@@ -79,16 +74,15 @@ __global__ void __launch_bounds__(threads) pack_flat(const PackTask task, std::u
                 pack_word<storage>(parts[out * (32 / per_word) + part], task.kind);
             bits |= packed.bits << (part * per_word);
             if (packed.invalid != 0) {
-              report_invalid(task, piece * per_piece + out * 32 + part * per_word +
-                                       lowest_bit(packed.invalid));
+              report_invalid(task.status, piece * per_piece + out * 32 + part * per_word +
+                                              lowest_bit(packed.invalid));
             }
           }
           count += count_bits(bits);
           const std::uint64_t source_word = piece * (per_piece / 32) + out;
           if (piece < pieces && task.words != nullptr) {
             const std::uint64_t row = source_word / task.words_per_row;
-            const RowMap to_wanted{task.to_source.timesteps, task.to_source.rows, task.to_source.to,
-                                   task.to_source.from};
+            const RowMap to_wanted = task.to_source.inverse();
             task.words[to_wanted.source(row) * task.words_per_row +
                        source_word % task.words_per_row] = bits;
           }
@@ -101,7 +95,8 @@ __global__ void __launch_bounds__(threads) pack_flat(const PackTask task, std::u
           const Packed packed = pack_word<storage>(parts[part], task.kind);
           bits |= packed.bits << (part * per_word);
           if (packed.invalid != 0) {
-            report_invalid(task, piece * per_piece + part * per_word + lowest_bit(packed.invalid));
+            report_invalid(task.status,
+                           piece * per_piece + part * per_word + lowest_bit(packed.invalid));
           }
         }
         bits <<= threadIdx.x % lanes * per_piece;
@@ -113,8 +108,7 @@ __global__ void __launch_bounds__(threads) pack_flat(const PackTask task, std::u
           if (task.to_source.from == task.to_source.to) {
             task.words[word] = bits;
           } else {
-            const RowMap to_wanted{task.to_source.timesteps, task.to_source.rows, task.to_source.to,
-                                   task.to_source.from};
+            const RowMap to_wanted = task.to_source.inverse();
             const std::uint64_t row = word / task.words_per_row;
             task.words[to_wanted.source(row) * task.words_per_row + word % task.words_per_row] =
                 bits;
@@ -124,25 +118,6 @@ __global__ void __launch_bounds__(threads) pack_flat(const PackTask task, std::u
     }
   }
   add_count(task, count);
-}
-
-template <DType storage>
-__device__ std::uint32_t load_pattern(const PackTask& task, std::uint64_t row, std::uint32_t k) {
-  if constexpr (storage == DType::bit) {
-    return static_cast<const std::uint32_t*>(task.data)[row * task.words_per_row + k / 32] >>
-               k % 32 &
-           1u;
-  } else if constexpr (storage == DType::u2) {
-    return static_cast<const std::uint32_t*>(task.data)[row * ceil_div(task.k, 16) + k / 16] >>
-               2 * (k % 16) &
-           3u;
-  } else if constexpr (storage == DType::u8) {
-    return static_cast<const std::uint8_t*>(task.data)[row * task.k + k];
-  } else if constexpr (storage == DType::f32) {
-    return static_cast<const std::uint32_t*>(task.data)[row * task.k + k];
-  } else {
-    return static_cast<const std::uint16_t*>(task.data)[row * task.k + k];
-  }
 }
 
 /// Any K and alignment: a warp makes one word by ballot.
@@ -159,8 +134,9 @@ __global__ void __launch_bounds__(threads) pack_ragged(const PackTask task) {
     const std::uint64_t source = task.to_source.source(row);
     Packed packed;
     if (k < task.k)
-      packed = pack_element<storage>(load_pattern<storage>(task, source, k), task.kind);
-    if (packed.invalid != 0) report_invalid(task, source * task.k + k);
+      packed =
+          pack_element<storage>(load_pattern<storage>(task.data, task.k, source, k), task.kind);
+    if (packed.invalid != 0) report_invalid(task.status, source * task.k + k);
     const std::uint32_t bits = __ballot_sync(all_lanes, packed.bits != 0);
     if (lane == 0) {
       count += count_bits(bits);

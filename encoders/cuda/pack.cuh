@@ -6,6 +6,7 @@
 
 #include "spiketune/core/dtype.hpp"
 #include "spiketune/core/spike_tensor.hpp"
+#include "spiketune/formats/format.hpp"
 
 namespace spiketune::cuda {
 
@@ -74,6 +75,30 @@ __device__ Packed pack_word(std::uint32_t x, ValueKind kind) {
     const Packed high = pack_element<storage>(x >> 16, kind);
     return {low.bits | high.bits << 1, low.invalid | high.invalid << 1};
   }
+}
+
+/// Bit pattern of one element, from memory.
+template <DType storage>
+__device__ std::uint32_t load_pattern(const void* data, std::uint32_t k_total, std::uint64_t row,
+                                      std::uint32_t k) {
+  if constexpr (storage == DType::bit) {
+    const auto* words = static_cast<const std::uint32_t*>(data);
+    return words[row * ceil_div(k_total, 32) + k / 32] >> k % 32 & 1u;
+  } else if constexpr (storage == DType::u2) {
+    const auto* words = static_cast<const std::uint32_t*>(data);
+    return words[row * ceil_div(k_total, 16) + k / 16] >> 2 * (k % 16) & 3u;
+  } else if constexpr (storage == DType::u8) {
+    return static_cast<const std::uint8_t*>(data)[row * k_total + k];
+  } else if constexpr (storage == DType::f32) {
+    return static_cast<const std::uint32_t*>(data)[row * k_total + k];
+  } else {
+    return static_cast<const std::uint16_t*>(data)[row * k_total + k];
+  }
+}
+
+__device__ inline void report_invalid(EncodeStatus* status, std::uint64_t element) {
+  atomicMin(reinterpret_cast<unsigned long long*>(&status->first_invalid),
+            static_cast<unsigned long long>(element));
 }
 
 }  // namespace spiketune::cuda

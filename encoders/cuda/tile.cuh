@@ -73,11 +73,6 @@ struct TileBits {
   }
 };
 
-__device__ inline void report_invalid(EncodeStatus* status, std::uint64_t element) {
-  atomicMin(reinterpret_cast<unsigned long long*>(&status->first_invalid),
-            static_cast<unsigned long long>(element));
-}
-
 /// Sum of the aggregates of all tiles before `tile`. One warp calls; all its lanes get it.
 /// A state is value · 4 + flag; flag 0: nothing yet, 1: the tile's own sum, 2: sum up to its end.
 __device__ inline std::uint64_t look_back(std::uint64_t* states, std::uint64_t tile,
@@ -130,22 +125,6 @@ __device__ inline std::uint32_t block_exclusive_sum(std::uint32_t value, std::ui
   }
   *total = all;
   return before + sum - value;
-}
-
-/// One element by its bit pattern, from memory.
-template <DType storage>
-__device__ std::uint32_t load_pattern(const void* data, std::uint32_t k_total, std::uint64_t row,
-                                      std::uint32_t k) {
-  if constexpr (storage == DType::u2) {
-    const auto* words = static_cast<const std::uint32_t*>(data);
-    return words[row * ceil_div(k_total, 16) + k / 16] >> 2 * (k % 16) & 3u;
-  } else if constexpr (storage == DType::u8) {
-    return static_cast<const std::uint8_t*>(data)[row * k_total + k];
-  } else if constexpr (storage == DType::f32) {
-    return static_cast<const std::uint32_t*>(data)[row * k_total + k];
-  } else {
-    return static_cast<const std::uint16_t*>(data)[row * k_total + k];
-  }
 }
 
 /// Packed input: words are copied, their padding cleared.
