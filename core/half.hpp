@@ -1,7 +1,8 @@
 #pragma once
 /// \file
 /// IEEE binary16 and bfloat16 as plain 16-bit patterns, with conversions that host and device
-/// share bit for bit (round to nearest, ties to even). Layout-compatible with CUDA's __half and
+/// share bit for bit, payloads of NaN apart (round to nearest, ties to even). Layout-compatible
+/// with CUDA's __half and
 /// __nv_bfloat16.
 
 #include <bit>
@@ -44,6 +45,11 @@ SPIKETUNE_HD inline float to_float(Bfloat16 x) {
 }
 
 SPIKETUNE_HD inline float to_float(Half x) {
+#if defined(__CUDA_ARCH__)
+  float value;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(x.bits));
+  return value;
+#else
   const std::uint32_t sign = static_cast<std::uint32_t>(x.bits & 0x8000u) << 16;
   const std::uint32_t magnitude = x.bits & 0x7fffu;
   if (magnitude >= 0x7c00u) {  // infinity or NaN
@@ -52,6 +58,7 @@ SPIKETUNE_HD inline float to_float(Half x) {
   // Shift into the binary32 field, then scale by 2^(127-15): exact for subnormals as well.
   const float scaled = detail::bits_to_float(magnitude << 13) * 0x1p+112f;
   return detail::bits_to_float(sign | detail::float_to_bits(scaled));
+#endif
 }
 
 SPIKETUNE_HD inline float to_float(float x) {
@@ -59,14 +66,25 @@ SPIKETUNE_HD inline float to_float(float x) {
 }
 
 SPIKETUNE_HD inline Bfloat16 to_bfloat16(float value) {
+#if defined(__CUDA_ARCH__)
+  Bfloat16 result;
+  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(result.bits) : "f"(value));
+  return result;
+#else
   const std::uint32_t bits = detail::float_to_bits(value);
   if ((bits & 0x7fffffffu) > 0x7f800000u) {
     return {static_cast<std::uint16_t>((bits >> 16) | 0x40u)};  // quiet the NaN
   }
   return {static_cast<std::uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16)};
+#endif
 }
 
 SPIKETUNE_HD inline Half to_half(float value) {
+#if defined(__CUDA_ARCH__)
+  Half result;
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(result.bits) : "f"(value));
+  return result;
+#else
   const std::uint32_t bits = detail::float_to_bits(value);
   const auto sign = static_cast<std::uint32_t>((bits >> 16) & 0x8000u);
   const std::uint32_t magnitude = bits & 0x7fffffffu;
@@ -78,6 +96,7 @@ SPIKETUNE_HD inline Half to_half(float value) {
   }
   const std::uint32_t rebased = magnitude - 0x38000000u;
   return {static_cast<std::uint16_t>(sign | ((rebased + 0xfffu + ((rebased >> 13) & 1u)) >> 13))};
+#endif
 }
 
 template <class T>

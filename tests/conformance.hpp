@@ -4,6 +4,7 @@
 /// conformance_test.cpp runs it on the host, conformance_gpu_test.cpp on CUDA.
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -193,7 +194,13 @@ inline void Conformance::expect_products(const Logical& logical, DType storage, 
       const AnyArray result{y.data(), output, m * n};
       for (std::uint64_t i = 0; i < m * n; ++i) {
         const float got = output == DType::f32 ? result.as<float>()[i] : load_value(result, i);
-        ASSERT_EQ(got, rounded(expected[i], output)) << "row " << i / n << " column " << i % n;
+        const float want = rounded(expected[i], output);
+        if (plugin().baseline() && output != DType::f32) {
+          // A library may round more than once where Y is narrow: cuSPARSE adds up parts in Y.
+          ASSERT_NEAR(got, want, std::abs(want) * 0x1p-7) << "row " << i / n << " column " << i % n;
+        } else {
+          ASSERT_EQ(got, want) << "row " << i / n << " column " << i % n;
+        }
       }
     }
   }

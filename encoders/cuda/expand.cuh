@@ -9,11 +9,11 @@
 #include "spiketune/core/bits.hpp"
 #include "spiketune/core/cuda/check.hpp"
 #include "spiketune/core/workspace.hpp"
+#include "spiketune/encoders/cuda/pack.cuh"
 #include "spiketune/encoders/pack.hpp"
 
 namespace spiketune::cuda {
 
-inline constexpr unsigned all_lanes = 0xffffffffu;
 inline constexpr int block_threads = 256;
 
 /// Blocks for one warp to each of `count` rows (or row groups).

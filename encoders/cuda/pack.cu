@@ -15,8 +15,7 @@ namespace spiketune {
 namespace cuda {
 namespace {
 
-constexpr int threads = 256;
-constexpr unsigned all_lanes = 0xffffffffu;
+constexpr int threads = pack_threads;
 
 struct PackTask {
   const void* data;
@@ -28,19 +27,6 @@ struct PackTask {
   ValueKind kind;
   RowMap to_source;  ///< wanted row -> row of data
 };
-
-__device__ void add_count(const PackTask& task, std::uint64_t count) {
-  for (int lane = 16; lane > 0; lane /= 2) count += __shfl_down_sync(all_lanes, count, lane);
-  __shared__ std::uint64_t warp_counts[threads / 32];
-  if (threadIdx.x % 32 == 0) warp_counts[threadIdx.x / 32] = count;
-  __syncthreads();
-  if (threadIdx.x != 0) return;
-  for (int warp = 1; warp < threads / 32; ++warp) count += warp_counts[warp];
-  if (count != 0) {
-    atomicAdd(reinterpret_cast<unsigned long long*>(&task.status->nnz),
-              static_cast<unsigned long long>(count));
-  }
-}
 
 /// Rows of whole 32-bit words and 16-byte aligned data: the tensor is one flat run of pieces.
 template <DType storage>
@@ -117,7 +103,7 @@ __global__ void __launch_bounds__(threads) pack_flat(const PackTask task, std::u
       }
     }
   }
-  add_count(task, count);
+  add_count(task.status, count);
 }
 
 /// Any K and alignment: a warp makes one word by ballot.
@@ -143,17 +129,7 @@ __global__ void __launch_bounds__(threads) pack_ragged(const PackTask task) {
       if (task.words != nullptr) task.words[at] = bits;
     }
   }
-  add_count(task, count);
-}
-
-__global__ void reset_status(EncodeStatus* status) {
-  *status = {0, 0, 0, EncodeStatus::none_invalid};
-}
-
-unsigned resident_blocks(const CudaContext& context) {
-  int multiprocessors = 0;
-  check(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, context.device));
-  return static_cast<unsigned>(multiprocessors) * (2048 / threads);
+  add_count(task.status, count);
 }
 
 template <DType storage>
@@ -176,33 +152,14 @@ void launch_pack(const CudaContext& context, const PackTask& task) {
 void pack_rows(const CudaContext& context, const SpikeView& spikes, RowOrder order,
                std::uint32_t* words, EncodeStatus* status) {
   check_space(spikes, Space::device);
-  reset_status<<<1, 1, 0, context.stream>>>(status);
-  check_launch();
+  reset_status(context, status);
   const SpikeShape& shape = spikes.shape;
   if (shape.elements() == 0) return;
   const PackTask task{spikes.data, words,
                       status,      shape.m(),
                       shape.k,     static_cast<std::uint32_t>(ceil_div(shape.k, 32)),
                       spikes.kind, {shape.timesteps, shape.rows, spikes.row_order, order}};
-  switch (spikes.storage) {
-    case DType::bit:
-      launch_pack<DType::bit>(context, task);
-      break;
-    case DType::u2:
-      launch_pack<DType::u2>(context, task);
-      break;
-    case DType::u8:
-      launch_pack<DType::u8>(context, task);
-      break;
-    case DType::f16:
-      launch_pack<DType::f16>(context, task);
-      break;
-    case DType::bf16:
-      launch_pack<DType::bf16>(context, task);
-      break;
-    default:
-      launch_pack<DType::f32>(context, task);
-  }
+  with_storage(spikes.storage, [&]<DType storage>() { launch_pack<storage>(context, task); });
 }
 
 }  // namespace

@@ -4,11 +4,14 @@
 
 #include <cstdint>
 
+#include "spiketune/core/cuda/check.hpp"
 #include "spiketune/core/dtype.hpp"
 #include "spiketune/core/spike_tensor.hpp"
 #include "spiketune/formats/format.hpp"
 
 namespace spiketune::cuda {
+
+inline constexpr unsigned all_lanes = 0xffffffffu;
 
 /// Up to 32 elements as bits, and which of them are invalid.
 struct Packed {
@@ -99,6 +102,58 @@ __device__ std::uint32_t load_pattern(const void* data, std::uint32_t k_total, s
 __device__ inline void report_invalid(EncodeStatus* status, std::uint64_t element) {
   atomicMin(reinterpret_cast<unsigned long long*>(&status->first_invalid),
             static_cast<unsigned long long>(element));
+}
+
+inline constexpr int pack_threads = 256;
+
+/// Adds the counts of a block of pack_threads threads to nnz; all of them call.
+__device__ inline void add_count(EncodeStatus* status, std::uint64_t count) {
+  for (int lane = 16; lane > 0; lane /= 2) count += __shfl_down_sync(all_lanes, count, lane);
+  __shared__ std::uint64_t warp_counts[pack_threads / 32];
+  if (threadIdx.x % 32 == 0) warp_counts[threadIdx.x / 32] = count;
+  __syncthreads();
+  if (threadIdx.x != 0) return;
+  for (int warp = 1; warp < pack_threads / 32; ++warp) count += warp_counts[warp];
+  if (count != 0) {
+    atomicAdd(reinterpret_cast<unsigned long long*>(&status->nnz),
+              static_cast<unsigned long long>(count));
+  }
+}
+
+static __global__ void reset_status_kernel(EncodeStatus* status) {
+  *status = {0, 0, 0, EncodeStatus::none_invalid};
+}
+
+/// No spikes, no need, no loss, nothing invalid.
+inline void reset_status(const CudaContext& context, EncodeStatus* status) {
+  reset_status_kernel<<<1, 1, 0, context.stream>>>(status);
+  check_launch();
+}
+
+/// Blocks of pack_threads threads that a device holds at once.
+inline unsigned resident_blocks(const CudaContext& context) {
+  int multiprocessors = 0;
+  check(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, context.device));
+  return static_cast<unsigned>(multiprocessors) * (2048 / pack_threads);
+}
+
+/// run.operator()<storage>() for the storage of spikes.
+template <class Run>
+void with_storage(DType storage, Run&& run) {
+  switch (storage) {
+    case DType::bit:
+      return run.template operator()<DType::bit>();
+    case DType::u2:
+      return run.template operator()<DType::u2>();
+    case DType::u8:
+      return run.template operator()<DType::u8>();
+    case DType::f16:
+      return run.template operator()<DType::f16>();
+    case DType::bf16:
+      return run.template operator()<DType::bf16>();
+    default:
+      return run.template operator()<DType::f32>();
+  }
 }
 
 }  // namespace spiketune::cuda

@@ -401,7 +401,7 @@ void run_tiles(const CudaContext& context, DType storage, TileTask task, const E
       status, states, count, last);
   check_launch();
   if (task.tiles == 0) return;
-  const auto launch = [&]<DType type>() {
+  with_storage(storage, [&]<DType type>() {
     const std::size_t bytes = std::size_t{task.rows_per_tile} * task.part_words * 4;
     if (bytes > 24 * 1024) {
       check(cudaFuncSetAttribute(encode_tiles<type, Emit>,
@@ -409,26 +409,7 @@ void run_tiles(const CudaContext& context, DType storage, TileTask task, const E
     }
     encode_tiles<type, Emit>
         <<<static_cast<unsigned>(task.tiles), tile_threads, bytes, context.stream>>>(task, emit);
-  };
-  switch (storage) {
-    case DType::bit:
-      launch.template operator()<DType::bit>();
-      break;
-    case DType::u2:
-      launch.template operator()<DType::u2>();
-      break;
-    case DType::u8:
-      launch.template operator()<DType::u8>();
-      break;
-    case DType::f16:
-      launch.template operator()<DType::f16>();
-      break;
-    case DType::bf16:
-      launch.template operator()<DType::bf16>();
-      break;
-    default:
-      launch.template operator()<DType::f32>();
-  }
+  });
   check_launch();
 }
 
