@@ -1,5 +1,6 @@
 #include "spiketune/core/buffer.hpp"
 
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <string>
