@@ -20,7 +20,8 @@ namespace spiketune {
 
 /// The winners as plain text, at most `width` columns (and never fewer than 60); one line each:
 /// workload with shape, density, winner, encode and compute (from 90 columns on), total, and how
-/// many times faster than dense. Long names lose their middle.
+/// many times faster than dense. A report without products lists its encoders instead: time, GB/s
+/// read and written, and the share of a copy's speed. Long names lose their middle.
 [[nodiscard]] std::string render_table(const nlohmann::json& report, int width);
 
 }  // namespace spiketune

@@ -265,12 +265,41 @@ std::string table_line(const TableRow& row, const std::vector<std::size_t>& widt
   return line + "\n";
 }
 
+/// Encoders of a report without products: how fast, and how near to the speed of a copy.
+std::vector<TableRow> encoder_rows(const json& points, const ReportCurves& curves) {
+  std::vector<TableRow> rows = {{"workload", "density", "encoder", "encode", "GB/s", "of copy"}};
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    const json& point = points[i];
+    const auto median = number(child(point, "encode_us"), "median");
+    if (text(point, "status") != "ok" || !median || *median <= 0) continue;
+    const json& bytes = child(point, "bytes");
+    const auto density = number(child(point, "problem"), "density");
+    const auto floor = number(child(point, "floor_us"), "encode");
+    const double moved = number(bytes, "input").value_or(0) + number(bytes, "encoded").value_or(0);
+    const std::string params = child(point, "config").empty() ? "" : child(point, "config").dump();
+    const std::size_t curve = curves.find(point);
+    rows.push_back({curve == ReportCurves::kNone ? "?" : curves.curves[curve].label,
+                    density ? format_density(*density) : "–",
+                    text(point, "format") + (params.empty() ? "" : " " + params),
+                    format_time(*median), fmt::format("{:.0f}", moved / *median / 1e3),
+                    floor ? fmt::format("{:.0f} %", 100 * *floor / *median) : "–"});
+  }
+  return rows;
+}
+
 std::string rule_line(const std::vector<std::size_t>& widths) {
   std::size_t total = 2 * (widths.size() - 1);
   for (const std::size_t width : widths) total += width;
   std::string line;
   for (std::size_t column = 0; column < total; ++column) line += "─";
   return line + "\n";
+}
+
+/// Head, rule and lines.
+std::string render_rows(const std::vector<TableRow>& rows, const std::vector<std::size_t>& widths) {
+  std::string result = table_line(rows.front(), widths) + rule_line(widths);
+  for (std::size_t i = 1; i < rows.size(); ++i) result += table_line(rows[i], widths);
+  return result;
 }
 
 }  // namespace
@@ -297,7 +326,12 @@ std::string render_table(const json& report, int width) {
   const json points = points_in_mode(recorded, primary_mode(recorded));
   const ReportCurves curves = report_curves(points);
   const auto winners = winner_rows(points, curves);
-  if (winners.empty()) return "No point was measured and found correct.\n";
+  if (winners.empty()) {
+    const auto encoders = encoder_rows(points, curves);
+    if (encoders.size() == 1) return "No point was measured and found correct.\n";
+    return render_rows(encoders,
+                       column_widths(encoders, static_cast<std::size_t>(std::max(width, 60))));
+  }
   const auto columns = static_cast<std::size_t>(std::max(width, 60));
   const bool narrow = columns < 90;
   std::vector<TableRow> rows = {{"workload", "density", "winner"}};
@@ -310,8 +344,7 @@ std::string render_table(const json& report, int width) {
     rows.push_back(std::move(row));
   }
   const auto widths = column_widths(rows, columns);
-  std::string result = table_line(rows.front(), widths) + rule_line(widths);
-  for (std::size_t i = 1; i < rows.size(); ++i) result += table_line(rows[i], widths);
+  std::string result = render_rows(rows, widths);
   const bool ties = std::any_of(winners.begin(), winners.end(),
                                 [](const WinnerRow& row) { return row.winner.ends_with(" ~"); });
   if (ties) result += "~  the noise does not separate the winner from another format\n";

@@ -4,7 +4,6 @@
 /// conformance_test.cpp runs it on the host, conformance_gpu_test.cpp on CUDA.
 
 #include <algorithm>
-#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -194,13 +193,7 @@ inline void Conformance::expect_products(const Logical& logical, DType storage, 
       const AnyArray result{y.data(), output, m * n};
       for (std::uint64_t i = 0; i < m * n; ++i) {
         const float got = output == DType::f32 ? result.as<float>()[i] : load_value(result, i);
-        const float want = rounded(expected[i], output);
-        if (plugin().baseline() && output != DType::f32) {
-          // A library may round more than once where Y is narrow: cuSPARSE adds up parts in Y.
-          ASSERT_NEAR(got, want, std::abs(want) * 0x1p-7) << "row " << i / n << " column " << i % n;
-        } else {
-          ASSERT_EQ(got, want) << "row " << i / n << " column " << i % n;
-        }
+        ASSERT_EQ(got, rounded(expected[i], output)) << "row " << i / n << " column " << i % n;
       }
     }
   }
@@ -308,7 +301,7 @@ class ConformanceTests : public Conformance {
     for (const auto& [weights, output] : types) {
       for (const SpikeShape& shape : shapes()) {
         if (shape.k > 10000) continue;  // wide rows are for the encoders
-        for (const double density : {0.0, 0.1, 1.0}) {
+        for (const double density : small_tests() ? std::vector{0.1} : std::vector{0.0, 0.1, 1.0}) {
           const Logical logical = random_spikes(shape, density, ValueKind::binary, 21);
           for (const std::uint32_t n : {1u, 24u, 67u}) {
             expect_products(logical, DType::u8, ValueKind::binary, RowOrder::time_major, n, weights,

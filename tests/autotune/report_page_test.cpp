@@ -236,5 +236,22 @@ TEST(Table, ShowsPartsWhereThereIsRoom) {
   EXPECT_EQ(render_table(json::object(), 80), "No point was measured and found correct.\n");
 }
 
+// A sweep with --encode-only: no winner to show, but encoders.
+TEST(Table, ListsEncodersWhereThereAreNoProducts) {
+  const json report = json::parse(R"({"points": [
+    {"problem": {"workload": "w", "timesteps": 1, "rows": 10, "k": 20, "n": 30, "density": 0.05},
+     "format": "csr", "kernel": "none", "config": {}, "backend": "cuda", "status": "ok",
+     "encode_us": {"mode": "cold", "median": 10.0}, "compute_us": null, "total_us": null,
+     "bytes": {"input": 15000000, "encoded": 5000000}, "floor_us": {"encode": 5.0}},
+    {"problem": {"workload": "w", "timesteps": 1, "rows": 10, "k": 20, "n": 30, "density": 0.05},
+     "format": "ell", "kernel": "none", "config": {}, "backend": "cuda", "status": "failed",
+     "reason": "overflow", "encode_us": null, "compute_us": null, "total_us": null}]})");
+  const std::string table = render_table(report, 100);
+  EXPECT_TRUE(contains(table, "csr")) << table;
+  EXPECT_TRUE(contains(table, "2000")) << table;  // GB/s
+  EXPECT_TRUE(contains(table, "50 %")) << table;
+  EXPECT_FALSE(contains(table, "ell")) << table;
+}
+
 }  // namespace
 }  // namespace spiketune
