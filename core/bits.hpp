@@ -22,7 +22,11 @@ SPIKETUNE_HD inline std::uint32_t count_bits(std::uint32_t word) {
 #if defined(__CUDA_ARCH__)
   return static_cast<std::uint32_t>(__popc(word));
 #else
-  return static_cast<std::uint32_t>(std::popcount(word));
+  // Compilers know this form and use an instruction where the target has one; std::popcount is a
+  // call into the run-time library where it has none.
+  word -= word >> 1 & 0x55555555u;
+  word = (word & 0x33333333u) + (word >> 2 & 0x33333333u);
+  return ((word + (word >> 4)) & 0x0f0f0f0fu) * 0x01010101u >> 24;
 #endif
 }
 

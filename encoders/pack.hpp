@@ -25,6 +25,10 @@ struct BitRows {
   [[nodiscard]] SPIKETUNE_HD std::uint32_t words_per_row() const {
     return static_cast<std::uint32_t>(ceil_div(k, 32));
   }
+  /// The words of `row` (in the wanted order) as they lie in memory: padding bits are anything.
+  [[nodiscard]] SPIKETUNE_HD const std::uint32_t* row(std::uint64_t row) const {
+    return words + map.source(row) * words_per_row();
+  }
   /// Columns 32·w .. 32·w+31 of `row` (in the wanted order); padding bits read as zero.
   [[nodiscard]] SPIKETUNE_HD std::uint32_t word(std::uint64_t row, std::uint32_t w) const {
     return words[map.source(row) * words_per_row() + w] & low_mask(k - 32 * w);

@@ -8,20 +8,27 @@
 
 namespace spiketune::host {
 
+/// visit(w, word) for each word of a row, padding cleared.
+template <class Visit>
+void for_each_word(const BitRows& bits, std::uint64_t row, Visit&& visit) {
+  const std::uint32_t whole = bits.k / 32;
+  const std::uint32_t* words = bits.row(row);
+  for (std::uint32_t w = 0; w < whole; ++w) visit(w, words[w]);
+  if (bits.k % 32 != 0) visit(whole, words[whole] & low_mask(bits.k % 32));
+}
+
 [[nodiscard]] inline std::uint32_t row_count(const BitRows& bits, std::uint64_t row) {
   std::uint32_t count = 0;
-  for (std::uint32_t w = 0; w < bits.words_per_row(); ++w) count += count_bits(bits.word(row, w));
+  for_each_word(bits, row, [&](std::uint32_t, std::uint32_t word) { count += count_bits(word); });
   return count;
 }
 
 /// visit(column) for each spike of a row, ascending.
 template <class Visit>
 void for_each_bit(const BitRows& bits, std::uint64_t row, Visit&& visit) {
-  for (std::uint32_t w = 0; w < bits.words_per_row(); ++w) {
-    for (std::uint32_t word = bits.word(row, w); word != 0; word &= word - 1) {
-      visit(32 * w + lowest_bit(word));
-    }
-  }
+  for_each_word(bits, row, [&](std::uint32_t w, std::uint32_t word) {
+    for (; word != 0; word &= word - 1) visit(32 * w + lowest_bit(word));
+  });
 }
 
 /// offsets[i] = sum of count(j) over j < i, for i in [0, n]; returns the sum of all, which may

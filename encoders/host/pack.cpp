@@ -15,6 +15,8 @@ struct Packed {
   std::uint32_t invalid = 0;
 };
 
+constexpr std::uint64_t byte_ones = 0x0101010101010101ull;
+
 /// Gathers the low bit of each of eight bytes. Bit 8i of x goes to bit 56 + i.
 std::uint32_t gather_bytes(std::uint64_t x) {
   return static_cast<std::uint32_t>((x * 0x0102040810204080ull) >> 56);
@@ -22,14 +24,13 @@ std::uint32_t gather_bytes(std::uint64_t x) {
 
 /// `count` <= 32 bytes. `allowed` has a zero bit wherever a valid value has one.
 Packed pack_bytes(const std::uint8_t* data, std::uint32_t count, std::uint8_t allowed) {
-  constexpr std::uint64_t ones = 0x0101010101010101ull;
-  const std::uint64_t forbidden = static_cast<std::uint8_t>(~allowed) * ones;
+  const std::uint64_t forbidden = static_cast<std::uint8_t>(~allowed) * byte_ones;
   Packed result;
   for (std::uint32_t i = 0; i < count; i += 8) {
     std::uint64_t x = 0;
     std::memcpy(&x, data + i, std::min(count - i, 8u));
     const std::uint64_t bad = x & forbidden;
-    result.bits |= gather_bytes((x | x >> 1) & ones) << i;
+    result.bits |= gather_bytes((x | x >> 1) & byte_ones) << i;
     if (bad != 0) {
       for (std::uint32_t b = 0; b < 8; ++b) {
         if ((bad >> (8 * b) & 0xff) != 0) result.invalid |= 1u << (i + b);
@@ -114,30 +115,154 @@ void lower(std::atomic<std::uint64_t>& least, std::uint64_t value) {
   }
 }
 
-/// Packs all rows; `words` may be null, to count only.
-void pack_rows(const HostContext& context, const SpikeView& spikes, RowOrder order,
-               std::uint32_t* words, EncodeStatus* status) {
-  const std::uint64_t m = spikes.shape.m();
-  const std::uint32_t k = spikes.shape.k;
-  const auto words_per_row = static_cast<std::uint32_t>(ceil_div(k, 32));
-  const RowMap map{spikes.shape.timesteps, spikes.shape.rows, spikes.row_order, order};
-  std::atomic<std::uint64_t> nnz{0};
-  std::atomic<std::uint64_t> first_invalid{EncodeStatus::none_invalid};
-  const std::uint64_t grain = std::max<std::uint64_t>(1, 65536 / std::max(1u, k));
-  parallel_ranges(context, m, grain, [&](std::uint64_t begin, std::uint64_t end) {
+/// 32 elements of which none is likely to be invalid, and how many are spikes.
+struct Packed32 {
+  std::uint32_t bits = 0;
+  std::uint32_t count = 0;
+  bool invalid = false;
+};
+
+/// 32 bytes of 0 or 1 as bits.
+Packed32 gather_flags(const std::uint8_t* flags, bool invalid) {
+  Packed32 result{0, 0, invalid};
+  std::uint64_t sums = 0;  // a byte counts at most 4
+  for (std::uint32_t i = 0; i < 4; ++i) {
+    std::uint64_t x = 0;
+    std::memcpy(&x, flags + 8 * i, 8);
+    result.bits |= gather_bytes(x) << 8 * i;
+    sums += x;
+  }
+  result.count = static_cast<std::uint32_t>(sums * byte_ones >> 56);
+  return result;
+}
+
+template <ValueKind kind>
+Packed32 pack_32(const std::uint8_t* data) {
+  constexpr std::uint64_t forbidden = (kind == ValueKind::binary ? 0xfeu : 0xfcu) * byte_ones;
+  Packed32 result;
+  std::uint64_t sums = 0;
+  std::uint64_t all = 0;
+  for (std::uint32_t i = 0; i < 4; ++i) {
+    std::uint64_t x = 0;
+    std::memcpy(&x, data + 8 * i, 8);
+    all |= x;
+    x = (x | x >> 1) & byte_ones;
+    result.bits |= gather_bytes(x) << 8 * i;
+    sums += x;
+  }
+  result.count = static_cast<std::uint32_t>(sums * byte_ones >> 56);
+  result.invalid = (all & forbidden) != 0;
+  return result;
+}
+
+/// Loops without branches, for the compiler to vectorise.
+template <ValueKind kind, class Word, Word sign, Word exponent, Word one, Word two, Word three>
+Packed32 pack_32_floats(const Word* data) {
+  std::uint8_t flags[32];
+  Word wrong = 0;
+  for (int i = 0; i < 32; ++i) {
+    const Word x = data[i];
+    const bool nonzero = (x & static_cast<Word>(~sign)) != 0;
+    flags[i] = nonzero;
+    const bool bad = kind == ValueKind::graded   ? (x & exponent) == exponent
+                     : kind == ValueKind::binary ? nonzero & (x != one)
+                                                 : nonzero & (x != one) & (x != two) & (x != three);
+    wrong = static_cast<Word>(wrong | static_cast<Word>(bad));
+  }
+  return gather_flags(flags, wrong != 0);
+}
+
+/// The rows [begin, end) of one storage and kind; words may be null, to count only.
+struct PackRows {
+  const SpikeView& spikes;
+  RowMap map;
+  std::uint32_t* words;
+  std::atomic<std::uint64_t>& nnz;
+  std::atomic<std::uint64_t>& first_invalid;
+
+  /// Word w of a row by `fast(w)`, unless it is not whole or something is wrong in it.
+  template <class Fast>
+  void rows(std::uint64_t begin, std::uint64_t end, Fast&& fast) const {
+    const std::uint32_t k = spikes.shape.k;
+    const std::uint64_t words_per_row = ceil_div(k, 32);
     std::uint64_t count = 0;
     for (std::uint64_t row = begin; row < end; ++row) {
       const std::uint64_t source = map.source(row);
+      const auto* data =
+          static_cast<const std::byte*>(spikes.data) + source * row_bytes(spikes.storage, k);
+      std::uint32_t* out = words == nullptr ? nullptr : words + row * words_per_row;
       for (std::uint32_t w = 0; w < words_per_row; ++w) {
-        const Packed packed = pack_word(spikes, source, w);
-        count += count_bits(packed.bits);
-        if (words != nullptr) words[row * words_per_row + w] = packed.bits;
-        if (packed.invalid != 0) {
-          lower(first_invalid, source * k + 32 * w + lowest_bit(packed.invalid));
+        Packed32 packed;
+        const bool whole = 32 * (w + 1) <= k;
+        if (whole) packed = fast(data, w);
+        if (!whole || packed.invalid) {
+          const Packed slow = pack_word(spikes, source, w);
+          packed = {slow.bits, count_bits(slow.bits)};
+          if (slow.invalid != 0) {
+            lower(first_invalid, source * k + 32 * w + lowest_bit(slow.invalid));
+          }
         }
+        count += packed.count;
+        if (out != nullptr) out[w] = packed.bits;
       }
     }
     nnz += count;
+  }
+
+  template <ValueKind kind>
+  void rows_of_kind(std::uint64_t begin, std::uint64_t end) const {
+    switch (spikes.storage) {
+      case DType::u8:
+        return rows(begin, end, [](const std::byte* data, std::uint32_t w) {
+          return pack_32<kind>(reinterpret_cast<const std::uint8_t*>(data) + 32 * w);
+        });
+      case DType::f16:
+        return rows(begin, end, [](const std::byte* data, std::uint32_t w) {
+          return pack_32_floats<kind, std::uint16_t, 0x8000, 0x7c00, 0x3c00, 0x4000, 0x4200>(
+              reinterpret_cast<const std::uint16_t*>(data) + 32 * w);
+        });
+      case DType::bf16:
+        return rows(begin, end, [](const std::byte* data, std::uint32_t w) {
+          return pack_32_floats<kind, std::uint16_t, 0x8000, 0x7f80, 0x3f80, 0x4000, 0x4040>(
+              reinterpret_cast<const std::uint16_t*>(data) + 32 * w);
+        });
+      case DType::f32:
+        return rows(begin, end, [](const std::byte* data, std::uint32_t w) {
+          return pack_32_floats<kind, std::uint32_t, 0x80000000u, 0x7f800000u, 0x3f800000u,
+                                0x40000000u, 0x40400000u>(
+              reinterpret_cast<const std::uint32_t*>(data) + 32 * w);
+        });
+      case DType::bit:
+        return rows(begin, end, [](const std::byte* data, std::uint32_t w) {
+          const std::uint32_t bits = reinterpret_cast<const std::uint32_t*>(data)[w];
+          return Packed32{bits, count_bits(bits)};
+        });
+      default:  // u2: as good as it gets, word by word
+        return rows(begin, end, [](const std::byte*, std::uint32_t) {
+          return Packed32{0, 0, true};
+        });
+    }
+  }
+};
+
+/// Packs all rows; `words` may be null, to count only.
+void pack_rows(const HostContext& context, const SpikeView& spikes, RowOrder order,
+               std::uint32_t* words, EncodeStatus* status) {
+  const SpikeShape& shape = spikes.shape;
+  std::atomic<std::uint64_t> nnz{0};
+  std::atomic<std::uint64_t> first_invalid{EncodeStatus::none_invalid};
+  const PackRows task{
+      spikes, {shape.timesteps, shape.rows, spikes.row_order, order}, words, nnz, first_invalid};
+  const std::uint64_t grain = std::max<std::uint64_t>(1, 65536 / std::max(1u, shape.k));
+  parallel_ranges(context, shape.m(), grain, [&](std::uint64_t begin, std::uint64_t end) {
+    switch (spikes.kind) {
+      case ValueKind::binary:
+        return task.rows_of_kind<ValueKind::binary>(begin, end);
+      case ValueKind::graded2:
+        return task.rows_of_kind<ValueKind::graded2>(begin, end);
+      case ValueKind::graded:
+        return task.rows_of_kind<ValueKind::graded>(begin, end);
+    }
   });
   *status = {nnz, 0, 0, first_invalid};
 }
