@@ -47,6 +47,8 @@ file(GLOB host_sources CONFIGURE_DEPENDS core/*.cpp core/host/*.cpp formats/*.cp
      encoders/host/*.cpp kernels/*.cpp kernels/host/*.cpp)
 spiketune_library(host ${host_sources})
 target_link_libraries(spiketune_host PRIVATE OpenMP::OpenMP_CXX)
+# Neurons must fire as they do on CUDA, whatever the processor: no fused multiply-adds.
+set_source_files_properties(encoders/host/lif.cpp PROPERTIES COMPILE_OPTIONS -ffp-contract=off)
 
 file(GLOB autotune_sources CONFIGURE_DEPENDS datasets/*.cpp datasets/host/*.cpp autotune/*.cpp
      autotune/host/*.cpp kernels/baselines/host/*.cpp)

@@ -1,0 +1,44 @@
+#pragma once
+/// \file
+/// One step of a neuron (encoders/lif.hpp has the equations). Whoever includes this on the host
+/// must be compiled without contraction to fused multiply-adds (cmake/SpiketuneTargets.cmake).
+
+#include "spiketune/encoders/lif.hpp"
+
+namespace spiketune::detail {
+
+/// a·b + c with both results rounded: never fused, so that host and device agree.
+SPIKETUNE_HD inline float multiply_add(float a, float b, float c) {
+#if defined(__CUDA_ARCH__)
+  return __fadd_rn(__fmul_rn(a, b), c);
+#else
+  return a * b + c;
+#endif
+}
+
+/// Advances a membrane by one step; returns whether the neuron spikes.
+SPIKETUNE_HD inline bool lif_step(const LifParams& params, float current, float& membrane) {
+  const bool soft = params.reset == LifParams::Reset::soft;
+  float charge = multiply_add(params.leak, membrane, params.gain * current);
+  if (params.convention == LifParams::Convention::snntorch) {
+    if (membrane > params.threshold) charge = soft ? charge - params.threshold : 0.0f;
+    membrane = charge;
+    return charge > params.threshold;
+  }
+  if (!soft && params.reset_value != 0.0f) {
+    charge = multiply_add(1.0f - params.leak, params.reset_value, charge);
+  }
+  const bool spike = charge >= params.threshold;
+  membrane = !spike ? charge : soft ? charge - params.threshold : params.reset_value;
+  return spike;
+}
+
+/// The membrane where no other is given.
+SPIKETUNE_HD inline float lif_rest(const LifParams& params) {
+  return params.convention == LifParams::Convention::spikingjelly &&
+                 params.reset == LifParams::Reset::hard
+             ? params.reset_value
+             : 0.0f;
+}
+
+}  // namespace spiketune::detail
