@@ -105,19 +105,20 @@ __device__ inline std::uint64_t look_back(std::uint64_t* states, std::uint64_t t
 }
 
 /// Exclusive sum over the block, and the total; all threads call.
-__device__ inline std::uint32_t block_exclusive_sum(std::uint32_t value, std::uint32_t* total) {
-  __shared__ std::uint32_t warp_sums[tile_threads / 32];
+template <class T>
+__device__ T block_exclusive_sum(T value, T* total) {
+  __shared__ T warp_sums[tile_threads / 32];
   const std::uint32_t lane = threadIdx.x % 32;
-  std::uint32_t sum = value;
+  T sum = value;
 #pragma unroll
   for (std::uint32_t step = 1; step < 32; step *= 2) {
-    const std::uint32_t below = __shfl_up_sync(all_lanes, sum, step);
+    const T below = __shfl_up_sync(all_lanes, sum, step);
     if (lane >= step) sum += below;
   }
   if (lane == 31) warp_sums[threadIdx.x / 32] = sum;
   __syncthreads();
-  std::uint32_t before = 0;
-  std::uint32_t all = 0;
+  T before = 0;
+  T all = 0;
 #pragma unroll
   for (int warp = 0; warp < tile_threads / 32; ++warp) {
     if (warp == static_cast<int>(threadIdx.x / 32)) before = all;
@@ -125,6 +126,17 @@ __device__ inline std::uint32_t block_exclusive_sum(std::uint32_t value, std::ui
   }
   *total = all;
   return before + sum - value;
+}
+
+/// Adds the values of a block's threads to a counter of the status: one atomic for the tile, since
+/// those at one address wait for each other. All threads call, at most once.
+__device__ inline void add_to(std::uint64_t* counter, std::uint32_t value) {
+  std::uint32_t total = 0;
+  block_exclusive_sum(value, &total);
+  if (threadIdx.x == 0 && total != 0) {
+    atomicAdd(reinterpret_cast<unsigned long long*>(counter),
+              static_cast<unsigned long long>(total));
+  }
 }
 
 /// Packed input: words are copied, their padding cleared.
@@ -244,16 +256,13 @@ __device__ void for_each_unit_word(std::uint32_t begin, std::uint32_t end,
   }
 }
 
-__device__ inline void count_spikes(const TileBits& tile, EncodeStatus* status) {
+/// Spikes in this thread's share of the tile.
+__device__ inline std::uint32_t count_spikes(const TileBits& tile) {
   std::uint32_t spikes = 0;
   for (std::uint32_t i = threadIdx.x; i < tile.rows * tile.words_per_row; i += tile_threads) {
     spikes += count_bits(tile.words[i]);
   }
-  spikes = warp_sum(spikes);
-  if (threadIdx.x % 32 == 0 && spikes != 0) {
-    atomicAdd(reinterpret_cast<unsigned long long*>(&status->nnz),
-              static_cast<unsigned long long>(spikes));
-  }
+  return spikes;
 }
 
 __device__ inline std::uint64_t take_tile(const TileTask& task) {
@@ -300,7 +309,6 @@ __global__ void __launch_bounds__(tile_threads)
       std::min(task.part_words, task.words_per_row - part * task.part_words)};
   pack_tile<storage>(task, bits, words);
   __syncthreads();
-  count_spikes(bits, task.status);
 
   // Each thread owns a run of words of units.
   const std::uint32_t groups = (bits.rows + task.rows_per_group - 1) / task.rows_per_group;
@@ -313,8 +321,14 @@ __global__ void __launch_bounds__(tile_threads)
   for_each_unit_word(begin, end, words_per_group, [&](std::uint32_t group, std::uint32_t w) {
     mine += count_bits(emit.mask(bits, group, w));
   });
-  std::uint32_t units = 0;
-  mine = block_exclusive_sum(mine, &units);
+  // Units and spikes of the tile in one sum; neither has more than 2^20.
+  std::uint64_t counts = 0;
+  mine = static_cast<std::uint32_t>(
+      block_exclusive_sum(std::uint64_t{count_spikes(bits)} << 32 | mine, &counts));
+  const auto units = static_cast<std::uint32_t>(counts);
+  if (threadIdx.x == 0 && counts >> 32 != 0) {
+    atomicAdd(reinterpret_cast<unsigned long long*>(&task.status->nnz), counts >> 32);
+  }
   const std::uint64_t base = place_tile(task, tile, units);
   emit.rest(bits);
 

@@ -42,12 +42,7 @@ struct EmitTwoFour {
       }
       two_four.presence[out * two_four.presence_words_per_row() + first_word / 2] = presence;
     }
-    if (!two_four.prune()) return;
-    beyond = warp_sum(beyond);
-    if (threadIdx.x % 32 == 0 && beyond != 0) {
-      atomicAdd(reinterpret_cast<unsigned long long*>(&two_four.status->lost),
-                static_cast<unsigned long long>(beyond));
-    }
+    if (two_four.prune()) add_to(&two_four.status->lost, beyond);
   }
   __device__ std::uint64_t capacity() const { return two_four.capacity; }
 };

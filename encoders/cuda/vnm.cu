@@ -138,15 +138,22 @@ __global__ void fill_slot_values(const ValueSource source, const Vnm vnm) {
   store_slot_values(vnm, source, row, w, vnm.metadata[i], vnm.presence_of(row, w));
 }
 
+/// Counts the residual of each row, and adds up a block's with one atomic.
 __global__ void count_residual(const BitRows residual, const Vnm vnm) {
+  __shared__ std::uint32_t warp_counts[block_threads / 32];
   const std::uint64_t row = global_warp();
-  if (row >= residual.m) return;
-  const std::uint32_t count = row_count(residual, row);
-  if (threadIdx.x % 32 != 0) return;
-  if (!vnm.prune()) vnm.residual_row_offsets[row] = count;
-  if (count == 0) return;
+  const std::uint32_t count = row < residual.m ? row_count(residual, row) : 0;
+  if (threadIdx.x % 32 == 0) {
+    warp_counts[threadIdx.x / 32] = count;
+    if (row < residual.m && !vnm.prune()) vnm.residual_row_offsets[row] = count;
+  }
+  __syncthreads();
+  if (threadIdx.x != 0) return;
+  unsigned long long sum = 0;
+  for (int warp = 0; warp < block_threads / 32; ++warp) sum += warp_counts[warp];
+  if (sum == 0) return;
   std::uint64_t* total = vnm.prune() ? &vnm.status->lost : &vnm.status->needed;
-  atomicAdd(reinterpret_cast<unsigned long long*>(total), static_cast<unsigned long long>(count));
+  atomicAdd(reinterpret_cast<unsigned long long*>(total), sum);
 }
 
 __global__ void expand_residual(const BitRows residual, const ValueSource source, const Vnm vnm) {
