@@ -5,6 +5,7 @@
 
 #include "spiketune/core/error.hpp"
 #include "spiketune/core/parallel.hpp"
+#include "spiketune/core/shape.hpp"
 
 #if defined(SPIKETUNE_HAVE_OPENBLAS)
 #include <cblas.h>
@@ -28,14 +29,25 @@ void sgemm(const HostContext& context, std::uint64_t m, std::uint64_t n, std::ui
     std::fill(y, y + m * n, 0.0f);
     return;
   }
-  // OpenBLAS keeps one number of threads for the process; setting it wakes its thread pool.
-  const int threads = thread_count(context);
-  if (openblas_get_num_threads() != threads) openblas_set_num_threads(threads);
-  const auto rows = static_cast<blasint>(m);
-  const auto columns = static_cast<blasint>(n);
-  const auto depth = static_cast<blasint>(k);
-  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, rows, columns, depth, 1.0f, s, depth, w,
-              columns, 0.0f, y, columns);
+  // A slice of Y to each OpenMP thread, and no threads of OpenBLAS: its pool and OpenMP's, which
+  // waits by spinning, would fight over the cores, and sgemm took up to eight times as long.
+  if (openblas_get_num_threads() != 1) openblas_set_num_threads(1);
+  const auto threads = static_cast<std::uint64_t>(thread_count(context));
+  const bool by_rows = m >= n;
+  const std::uint64_t extent = by_rows ? m : n;
+  const std::uint64_t slice = ceil_div(ceil_div(extent, threads), 16) * 16;
+  parallel_ranges(context, extent, slice, [&](std::uint64_t begin, std::uint64_t end) {
+    const auto depth = static_cast<blasint>(k);
+    const auto columns = static_cast<blasint>(n);
+    const auto count = static_cast<blasint>(end - begin);
+    if (by_rows) {
+      cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, count, columns, depth, 1.0f,
+                  s + begin * k, depth, w, columns, 0.0f, y + begin * n, columns);
+    } else {
+      cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, static_cast<blasint>(m), count, depth,
+                  1.0f, s, depth, w + begin, columns, 0.0f, y + begin, columns);
+    }
+  });
 }
 
 #else
