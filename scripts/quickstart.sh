@@ -46,14 +46,14 @@ mkdir -p "$out"
 if [ "$again" = no ] && [ "$report" -nt "$program" ] && [ "$report" -nt "$suite" ] &&
   ! grep -q '"complete": *false' "$report"; then
   say "$report is up to date (--again measures anew)"
+  "$program" report "$report" --html "$out/report.html"
 else
   say "Sweeping $suite"
   status=0
-  "$program" sweep --suite "$suite" --out "$report" || status=$?
+  "$program" sweep --suite "$suite" --out "$report" --html "$out/report.html" || status=$?
   # 3: some result was wrong or failed. The report says which, so show it all the same.
   [ "$status" = 0 ] || [ "$status" = 3 ] || exit "$status"
 fi
-"$program" report "$report" --html "$out/report.html"
 echo
 say "Report: $PWD/$report"
 say "Page:   $PWD/$out/report.html"
