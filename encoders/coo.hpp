@@ -2,8 +2,8 @@
 /// \file
 /// Spikes to COO. See encoders/encode.hpp for the interface.
 ///
-/// Pack to bits, count each row, scan, expand the bits into coordinates. Offsets are 64-bit, so
-/// that any number of nonzeros will do.
+/// Host: pack to bits, count each row, scan, expand the bits into coordinates. CUDA: all of that in
+/// one pass. Offsets are 64-bit, so that any number of nonzeros will do.
 
 #include "spiketune/encoders/encode.hpp"
 #include "spiketune/formats/coo.hpp"

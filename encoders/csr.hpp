@@ -2,7 +2,8 @@
 /// \file
 /// Spikes to CSR. See encoders/encode.hpp for the interface.
 ///
-/// Pack to bits, count each row, scan, expand the bits into column indices.
+/// Host: pack to bits, count each row, scan, expand the bits into column indices. CUDA: all of that
+/// in one pass.
 
 #include "spiketune/encoders/encode.hpp"
 #include "spiketune/formats/csr.hpp"
