@@ -86,7 +86,7 @@ struct Bsr : FormatBase {
 namespace detail {
 /// Calls run.operator()<block_size>().
 template <class Run>
-void with_block_size(const Bsr& bsr, Run&& run) {
+SPIKETUNE_HD void with_block_size(const Bsr& bsr, Run&& run) {
   switch (bsr.block_size()) {
     case 8:
       return run.template operator()<8>();

@@ -9,24 +9,37 @@ namespace {
 
 /// A unit is a nonzero, as in CSR, but it brings its row along and rows need no offsets.
 struct EmitCoo {
+  static constexpr bool each_spike = true;
   Coo coo;
   ValueSource source;
 
-  __device__ std::uint32_t mask(const TileBits& bits, std::uint32_t row, std::uint32_t w) const {
-    return bits.words[row * bits.words_per_row + w];
+  __device__ const std::uint32_t* units(const TileBits& bits, std::uint32_t*) const {
+    return bits.words;
   }
-  __device__ void store(std::uint64_t position, const TileBits& bits, std::uint32_t row,
-                        std::uint32_t column) const {
-    coo.row_indices[position] = static_cast<std::uint32_t>(bits.first_row + row);
-    store_index(coo.column_indices, position, column);
-    source.copy_to(coo.values, position, bits.first_row + row, column);
+  __device__ void store(const TileBits& bits, const std::uint32_t* staged, std::uint64_t first,
+                        std::uint32_t count) const {
+    const auto row = [&](std::uint32_t unit) {
+      return static_cast<std::uint32_t>(bits.first_row) + group_of(unit);
+    };
+    const std::uint32_t first_column = 32 * bits.first_word;
+    store_units(
+        staged, first, count, coo.capacity, coo.values.type == DType::bit,
+        [&](std::uint64_t at, std::uint32_t unit) {
+          const std::uint32_t column = first_column + column_of(unit);
+          coo.row_indices[at] = row(unit);
+          store_index(coo.column_indices, at, column);
+          source.copy_to(coo.values, at, bits.first_row + group_of(unit), column);
+        },
+        [&](std::uint64_t at, const uint4& units) {
+          reinterpret_cast<uint4*>(coo.row_indices.data)[at / 4] = {row(units.x), row(units.y),
+                                                                    row(units.z), row(units.w)};
+          store_columns(coo.column_indices, at, units, first_column);
+        });
   }
-  __device__ void rest(const TileBits&) const {}
-  __device__ std::uint64_t capacity() const { return coo.capacity; }
 };
 
 TileTask plan_coo(const SpikeView& spikes, const Coo& coo) {
-  return plan_tiles(spikes, coo.layout.row_order, 1, 1);
+  return plan_tiles(spikes, coo.layout.row_order, 1);
 }
 
 }  // namespace
@@ -34,7 +47,7 @@ TileTask plan_coo(const SpikeView& spikes, const Coo& coo) {
 
 std::size_t encode_workspace_bytes(const CudaContext&, const SpikeView& spikes, const Coo& coo) {
   WorkspaceCarver carver;
-  carver.take<std::uint64_t>(cuda::tile_states(cuda::plan_coo(spikes, coo)));
+  carver.take<std::uint64_t>(cuda::plan_coo(spikes, coo).tiles);
   return carver.bytes();
 }
 
@@ -43,7 +56,7 @@ void encode(const CudaContext& context, const SpikeView& spikes, const Coo& coo,
   check_encode(spikes, coo, Space::device);
   WorkspaceCarver carver(workspace);
   const cuda::TileTask task = cuda::plan_coo(spikes, coo);
-  auto* states = carver.take<std::uint64_t>(cuda::tile_states(task));
+  auto* states = carver.take<std::uint64_t>(task.tiles);
   cuda::run_tiles(context, spikes.storage, task,
                   cuda::EmitCoo{coo, value_source(spikes, coo.layout.row_order)}, nullptr,
                   coo.status, states);

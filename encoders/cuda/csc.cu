@@ -1,19 +1,17 @@
-// Spikes to CSC: a transposition of bits.
+// Spikes to CSC: a transposition of bits, then CSR of the result.
 //
-// Bytes: the packed bits twice (they stay in L2), a count for each column of each tile of 128 rows
-// (1/4 of the bits), and the result once. A warp takes a tile of one word column, 32 rows at a
-// time: each lane loads the word of a row, shuffles transpose the 32 × 32 bits, and each lane then
-// has the rows of a column. Neighbouring warps of a block take neighbouring words, so that a sector
-// of L2 that one lane asks for serves eight of them from L1.
+// Bytes: the input once, its bits written and read once more (they mostly stay in L2), and the
+// result once.
 
 #include "spiketune/encoders/csc.hpp"
-#include "spiketune/encoders/cuda/expand.cuh"
+
+#include "spiketune/encoders/cuda/tile.cuh"
 
 namespace spiketune {
 namespace cuda {
 namespace {
 
-constexpr std::uint32_t tile_rows = 128;
+constexpr std::uint32_t rows_per_tile = 256;  ///< or a multiple
 
 /// Bit b of lane a to bit a of lane b; all lanes call. Swaps ever smaller off-diagonal blocks
 /// (Warren, Hacker's Delight, 7-3) with the lane that holds the other one.
@@ -32,61 +30,66 @@ __device__ std::uint32_t transpose(std::uint32_t word) {
   return word;
 }
 
-/// Where a warp works: tile by tile, words of a tile side by side.
-struct Place {
-  __device__ explicit Place(const BitRows& bits)
-      : tile(global_warp() / bits.words_per_row()),
-        w(static_cast<std::uint32_t>(global_warp() % bits.words_per_row())),
-        column(32 * w + threadIdx.x % 32) {}
-  std::uint64_t tile;
-  std::uint32_t w;
-  std::uint32_t column;  ///< of the lane; may be K or above
-};
-
-/// visit(first_row, rows) for each 32 rows of the tile: bit i is the lane's column of row
-/// first_row + i. All lanes call.
-template <class Visit>
-__device__ void for_each_block(const BitRows& bits, const Place& place, Visit&& visit) {
-  for (std::uint32_t i = 0; i < tile_rows; i += 32) {
-    const std::uint64_t first = place.tile * tile_rows + i;
-    const std::uint64_t row = first + threadIdx.x % 32;
-    visit(first, transpose(row < bits.m ? bits.word(row, place.w) : 0));
-  }
-}
-
-/// counts[column][tile]
-__global__ void count_tiles(const BitRows bits, std::uint64_t tiles, std::uint32_t* counts) {
-  const Place place(bits);
-  if (place.tile >= tiles) return;
-  std::uint32_t count = 0;
-  for_each_block(bits, place,
-                 [&](std::uint64_t, std::uint32_t rows) { count += count_bits(rows); });
-  if (place.column < bits.k) counts[place.column * tiles + place.tile] = count;
-}
-
-__global__ void fill_tiles(const BitRows bits, const ValueSource source, std::uint64_t tiles,
-                           const std::uint32_t* offsets, const Csc csc) {
-  const std::uint64_t nnz = csc.status->nnz;
-  if (blockIdx.x == 0 && threadIdx.x == 0) {
-    csc.status->needed = nnz;
-    csc.column_offsets[bits.k] = static_cast<std::uint32_t>(nnz);
-  }
-  const Place place(bits);
-  if (place.tile >= tiles) return;
-  std::uint64_t at = place.column < bits.k ? offsets[place.column * tiles + place.tile] : 0;
-  if (place.tile == 0 && place.column < bits.k) {
-    csc.column_offsets[place.column] = static_cast<std::uint32_t>(at);
-  }
-  if (nnz > csc.capacity) return;
-  for_each_block(bits, place, [&](std::uint64_t first_row, std::uint32_t rows) {
-    for (; rows != 0; rows &= rows - 1) {
-      const std::uint64_t row = first_row + lowest_bit(rows);
-      store_index(csc.row_indices, at, static_cast<std::uint32_t>(row));
-      source.copy_to(csc.values, at, row, place.column);
-      ++at;
+/// Packs a tile and writes it as bits of its columns: [K][ceil(M / 32)]. A warp transposes four
+/// blocks of 32 × 32 bits, one below the other, of which each lane then has a piece of a column.
+template <DType storage>
+__global__ void __launch_bounds__(tile_threads, tile_blocks_per_sm)
+    pack_columns(const __grid_constant__ TileTask task, std::uint32_t* columns) {
+  extern __shared__ uint4 shared[];
+  auto* words = reinterpret_cast<std::uint32_t*>(shared);
+  const TileBits bits(task, blockIdx.x, words);
+  pack_tile<storage>(task, bits, words);
+  __syncthreads();
+  constexpr std::uint32_t blocks = 4;
+  const std::uint32_t lane = threadIdx.x % 32;
+  const std::uint64_t column_words = ceil_div(task.m, 32);
+  const std::uint32_t items =
+      (bits.rows + 32 * blocks - 1) / (32 * blocks) * bits.words_per_row;
+  for (std::uint32_t item = threadIdx.x / 32; item < items; item += tile_threads / 32) {
+    const std::uint32_t strip = item / bits.words_per_row;
+    const std::uint32_t w = item - strip * bits.words_per_row;
+    std::uint32_t rows[blocks];
+#pragma unroll
+    for (std::uint32_t i = 0; i < blocks; ++i) {
+      rows[i] = transpose(bits.word((strip * blocks + i) * 32 + lane, w));
     }
-  });
+    const std::uint64_t column = std::uint64_t{bits.first_word + w} * 32 + lane;
+    if (column >= task.k) continue;
+    const std::uint64_t first = bits.first_row / 32 + strip * blocks;
+    std::uint32_t* out = columns + column * column_words + first;
+    if (column_words % blocks == 0) {
+      *reinterpret_cast<uint4*>(out) = {rows[0], rows[1], rows[2], rows[3]};
+    } else {
+      for (std::uint32_t i = 0; i < blocks && first + i < column_words; ++i) out[i] = rows[i];
+    }
+  }
 }
+
+/// Rows of the transposed matrix are columns.
+struct EmitCsc {
+  static constexpr bool each_spike = true;
+  Csc csc;
+  ValueSource source;
+
+  __device__ const std::uint32_t* units(const TileBits& bits, std::uint32_t*) const {
+    return bits.words;
+  }
+  __device__ void store(const TileBits& bits, const std::uint32_t* staged, std::uint64_t first,
+                        std::uint32_t count) const {
+    const std::uint32_t first_row = 32 * bits.first_word;
+    store_units(
+        staged, first, count, csc.capacity, csc.values.type == DType::bit,
+        [&](std::uint64_t at, std::uint32_t unit) {
+          const std::uint32_t row = first_row + column_of(unit);
+          store_index(csc.row_indices, at, row);
+          source.copy_to(csc.values, at, row,
+                         static_cast<std::uint32_t>(bits.first_row) + group_of(unit));
+        },
+        [&](std::uint64_t at, const uint4& units) {
+          store_columns(csc.row_indices, at, units, first_row);
+        });
+  }
+};
 
 /// A warp writes the spikes of a column.
 __global__ void decode_columns(const Csc csc, const MutableSpikeView spikes, const RowMap map) {
@@ -103,16 +106,14 @@ __global__ void decode_columns(const Csc csc, const MutableSpikeView spikes, con
 
 struct Scratch {
   Scratch(WorkspaceCarver& carver, const SpikeView& spikes)
-      : tiles(ceil_div(spikes.shape.m(), tile_rows)),
-        words(carver.take<std::uint32_t>(packed_words(spikes))),
-        counts(carver.take<std::uint32_t>(tiles * spikes.shape.k)),
-        scan_size(scan_bytes(tiles * spikes.shape.k)),
-        scan(carver.take<std::byte>(scan_size)) {}
-  std::uint64_t tiles;
-  std::uint32_t* words;
-  std::uint32_t* counts;
-  std::size_t scan_size;
-  void* scan;
+      : columns{nullptr, {1, spikes.shape.k, static_cast<std::uint32_t>(spikes.shape.m())},
+                DType::bit, ValueKind::binary, RowOrder::time_major, Space::device} {
+    columns.data = carver.take<std::uint32_t>(columns.bytes() / 4);
+    task = plan_tiles(columns, columns.row_order, 1);
+    task.states = carver.take<std::uint64_t>(task.tiles);
+  }
+  SpikeView columns;  ///< the transpose, as bits
+  TileTask task{};
 };
 
 }  // namespace
@@ -128,21 +129,27 @@ void encode(const CudaContext& context, const SpikeView& spikes, const Csc& csc,
             Workspace workspace) {
   check_encode(spikes, csc, Space::device);
   WorkspaceCarver carver(workspace);
-  const cuda::Scratch scratch(carver, spikes);
+  cuda::Scratch scratch(carver, spikes);
   const RowOrder order = csc.layout.row_order;
-  const BitRows bits = pack(context, spikes, order, scratch.words, csc.status);
-  if (spikes.shape.elements() == 0) {  // pack() left needed at 0
+  scratch.task.offsets = csc.column_offsets.data;
+  scratch.task.status = csc.status;
+  cuda::reset_tiles(context, scratch.task);
+  if (spikes.shape.elements() == 0) {
     fill(context, csc.column_offsets.data, 0, csc.column_offsets.bytes());
     return;
   }
-  const unsigned blocks = cuda::warp_blocks(scratch.tiles * bits.words_per_row());
-  cuda::count_tiles<<<blocks, cuda::block_threads, 0, context.stream>>>(bits, scratch.tiles,
-                                                                        scratch.counts);
+  cuda::TileTask task = cuda::plan_tiles(spikes, order, cuda::rows_per_tile);
+  task.status = csc.status;
+  cuda::with_storage(spikes.storage, [&]<DType storage>() {
+    cuda::pack_columns<storage>
+        <<<cuda::tile_blocks(task), cuda::tile_threads, cuda::tile_bytes(task), context.stream>>>(
+            task, static_cast<std::uint32_t*>(const_cast<void*>(scratch.columns.data)));
+  });
   cuda::check_launch();
-  cuda::exclusive_scan(context, scratch.counts, scratch.tiles * bits.k, scratch.scan,
-                       scratch.scan_size);
-  cuda::fill_tiles<<<blocks, cuda::block_threads, 0, context.stream>>>(
-      bits, value_source(spikes, order), scratch.tiles, scratch.counts, csc);
+  cuda::encode_tiles<DType::bit, cuda::EmitCsc>
+      <<<cuda::tile_blocks(scratch.task), cuda::tile_threads, cuda::tile_bytes(scratch.task),
+         context.stream>>>(scratch.task,
+                           cuda::EmitCsc{csc, value_source(spikes, order)});
   cuda::check_launch();
 }
 

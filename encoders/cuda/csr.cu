@@ -9,23 +9,31 @@ namespace {
 
 /// A unit is a nonzero; the words of units are the packed rows themselves.
 struct EmitCsr {
+  static constexpr bool each_spike = true;
   Csr csr;
   ValueSource source;
 
-  __device__ std::uint32_t mask(const TileBits& bits, std::uint32_t row, std::uint32_t w) const {
-    return bits.words[row * bits.words_per_row + w];
+  __device__ const std::uint32_t* units(const TileBits& bits, std::uint32_t*) const {
+    return bits.words;
   }
-  __device__ void store(std::uint64_t position, const TileBits& bits, std::uint32_t row,
-                        std::uint32_t column) const {
-    store_index(csr.column_indices, position, column);
-    source.copy_to(csr.values, position, bits.first_row + row, column);
+  __device__ void store(const TileBits& bits, const std::uint32_t* staged, std::uint64_t first,
+                        std::uint32_t count) const {
+    const std::uint32_t first_column = 32 * bits.first_word;
+    store_units(
+        staged, first, count, csr.capacity, csr.values.type == DType::bit,
+        [&](std::uint64_t at, std::uint32_t unit) {
+          const std::uint32_t column = first_column + column_of(unit);
+          store_index(csr.column_indices, at, column);
+          source.copy_to(csr.values, at, bits.first_row + group_of(unit), column);
+        },
+        [&](std::uint64_t at, const uint4& units) {
+          store_columns(csr.column_indices, at, units, first_column);
+        });
   }
-  __device__ void rest(const TileBits&) const {}
-  __device__ std::uint64_t capacity() const { return csr.capacity; }
 };
 
 TileTask plan_csr(const SpikeView& spikes, const Csr& csr) {
-  return plan_tiles(spikes, csr.layout.row_order, 1, 1);
+  return plan_tiles(spikes, csr.layout.row_order, 1);
 }
 
 }  // namespace
@@ -33,7 +41,7 @@ TileTask plan_csr(const SpikeView& spikes, const Csr& csr) {
 
 std::size_t encode_workspace_bytes(const CudaContext&, const SpikeView& spikes, const Csr& csr) {
   WorkspaceCarver carver;
-  carver.take<std::uint64_t>(cuda::tile_states(cuda::plan_csr(spikes, csr)));
+  carver.take<std::uint64_t>(cuda::plan_csr(spikes, csr).tiles);
   return carver.bytes();
 }
 
@@ -42,7 +50,7 @@ void encode(const CudaContext& context, const SpikeView& spikes, const Csr& csr,
   check_encode(spikes, csr, Space::device);
   WorkspaceCarver carver(workspace);
   const cuda::TileTask task = cuda::plan_csr(spikes, csr);
-  auto* states = carver.take<std::uint64_t>(cuda::tile_states(task));
+  auto* states = carver.take<std::uint64_t>(task.tiles);
   cuda::run_tiles(context, spikes.storage, task,
                   cuda::EmitCsr{csr, value_source(spikes, csr.layout.row_order)},
                   csr.row_offsets.data, csr.status, states);

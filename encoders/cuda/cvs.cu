@@ -10,37 +10,59 @@ namespace {
 
 /// A unit is a vector: a column in which some row of the group has a spike.
 struct EmitCvs {
+  static constexpr bool each_spike = false;
   Cvs cvs;
   ValueSource source;
 
-  __device__ std::uint32_t mask(const TileBits& bits, std::uint32_t group, std::uint32_t w) const {
-    const std::uint32_t v = cvs.vector();
-    std::uint32_t any = 0;
-    for (std::uint32_t r = 0; r < v; ++r) any |= bits.word(group * v + r, w);
-    return any;
+  __device__ const std::uint32_t* units(const TileBits& bits, std::uint32_t* scratch) const {
+    return unite_rows(bits, cvs.vector(), 1, scratch, [](std::uint32_t any) { return any; });
   }
-  __device__ void store(std::uint64_t position, const TileBits& bits, std::uint32_t group,
-                        std::uint32_t column) const {
+  __device__ std::uint32_t mask(const TileBits& bits, std::uint32_t unit) const {
     const std::uint32_t v = cvs.vector();
-    const std::uint32_t w = column / 32 - bits.first_word;
+    const std::uint32_t first = group_of(unit) * v;
+    const std::uint32_t rows = std::min(v, bits.rows - first);
+    const std::uint32_t column = column_of(unit);
+    const std::uint32_t* word = bits.words + first * bits.words_per_row + column / 32;
     std::uint32_t spikes = 0;
-    for (std::uint32_t r = 0; r < v; ++r) {
-      spikes |= (bits.word(group * v + r, w) >> (column % 32) & 1u) << r;
+#pragma unroll 4
+    for (std::uint32_t r = 0; r < rows; ++r) {
+      spikes |= (word[r * bits.words_per_row] >> (column % 32) & 1u) << r;
     }
-    store_index(cvs.column_indices, position, column);
-    cvs.store_mask(position, spikes);
-    if (cvs.values.type == DType::bit) return;
-    for (std::uint32_t r = 0; r < v; ++r) {
-      copy_or_clear(source, cvs.values, position * v + r, bits.first_row + group * v + r, column,
-                    (spikes >> r & 1u) != 0);
-    }
+    return spikes;
   }
-  __device__ void rest(const TileBits&) const {}
-  __device__ std::uint64_t capacity() const { return cvs.capacity; }
+  __device__ void store(const TileBits& bits, const std::uint32_t* staged, std::uint64_t first,
+                        std::uint32_t count) const {
+    const std::uint32_t v = cvs.vector();
+    const std::uint32_t first_column = 32 * bits.first_word;
+    store_units(
+        staged, first, count, cvs.capacity, cvs.values.type == DType::bit,
+        [&](std::uint64_t at, std::uint32_t unit) {
+          const std::uint32_t column = first_column + column_of(unit);
+          const std::uint32_t spikes = mask(bits, unit);
+          store_index(cvs.column_indices, at, column);
+          cvs.store_mask(at, spikes);
+          if (cvs.values.type == DType::bit) return;
+          for (std::uint32_t r = 0; r < v; ++r) {
+            copy_or_clear(source, cvs.values, at * v + r, bits.first_row + group_of(unit) * v + r,
+                          column, (spikes >> r & 1u) != 0);
+          }
+        },
+        [&](std::uint64_t at, const uint4& units) {
+          store_columns(cvs.column_indices, at, units, first_column);
+          const std::uint32_t masks[4] = {mask(bits, units.x), mask(bits, units.y),
+                                          mask(bits, units.z), mask(bits, units.w)};
+          if (cvs.masks.type == DType::u8) {
+            cvs.masks.as<std::uint32_t>()[at / 4] =
+                masks[0] | masks[1] << 8 | masks[2] << 16 | masks[3] << 24;
+          } else {
+            cvs.masks.as<uint2>()[at / 4] = {masks[0] | masks[1] << 16, masks[2] | masks[3] << 16};
+          }
+        });
+  }
 };
 
 TileTask plan_cvs(const SpikeView& spikes, const Cvs& cvs) {
-  return plan_tiles(spikes, cvs.layout.row_order, cvs.vector(), 1);
+  return plan_tiles(spikes, cvs.layout.row_order, cvs.vector());
 }
 
 }  // namespace
@@ -48,7 +70,7 @@ TileTask plan_cvs(const SpikeView& spikes, const Cvs& cvs) {
 
 std::size_t encode_workspace_bytes(const CudaContext&, const SpikeView& spikes, const Cvs& cvs) {
   WorkspaceCarver carver;
-  carver.take<std::uint64_t>(cuda::tile_states(cuda::plan_cvs(spikes, cvs)));
+  carver.take<std::uint64_t>(cuda::plan_cvs(spikes, cvs).tiles);
   return carver.bytes();
 }
 
@@ -57,7 +79,7 @@ void encode(const CudaContext& context, const SpikeView& spikes, const Cvs& cvs,
   check_encode(spikes, cvs, Space::device);
   WorkspaceCarver carver(workspace);
   const cuda::TileTask task = cuda::plan_cvs(spikes, cvs);
-  auto* states = carver.take<std::uint64_t>(cuda::tile_states(task));
+  auto* states = carver.take<std::uint64_t>(task.tiles);
   cuda::run_tiles(context, spikes.storage, task,
                   cuda::EmitCvs{cvs, value_source(spikes, cvs.layout.row_order)},
                   cvs.vector_offsets.data, cvs.status, states);

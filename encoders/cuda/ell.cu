@@ -1,13 +1,25 @@
 #include "spiketune/encoders/ell.hpp"
 
 #include "spiketune/encoders/cuda/decode.cuh"
-#include "spiketune/encoders/cuda/expand.cuh"
+#include "spiketune/encoders/cuda/slots.cuh"
 
 namespace spiketune {
 namespace cuda {
 namespace {
 
-/// One pass: slots are where they are whatever the other rows hold.
+struct EmitEll {
+  static constexpr bool has_tail = false;
+  Ell ell;
+  ValueSource source;
+
+  __device__ std::uint32_t width() const { return ell.width(); }
+  __device__ void slots(const TileBits& bits, const std::uint32_t* staged, std::uint64_t first,
+                        std::uint32_t count) const {
+    write_slots(bits, staged, first, count, ell.column_indices, ell.values, source);
+  }
+};
+
+/// Rows longer than a tile: a warp fills the slots of one from packed bits.
 __global__ void fill_rows(const BitRows bits, const ValueSource source, const Ell ell) {
   const std::uint64_t row = global_warp();
   if (row >= bits.m) return;
@@ -37,22 +49,30 @@ __global__ void fill_rows(const BitRows bits, const ValueSource source, const El
 }  // namespace
 }  // namespace cuda
 
-std::size_t encode_workspace_bytes(const CudaContext&, const SpikeView& spikes, const Ell&) {
+std::size_t encode_workspace_bytes(const CudaContext&, const SpikeView& spikes, const Ell& ell) {
   WorkspaceCarver carver;
-  carver.take<std::uint32_t>(packed_words(spikes));
+  if (!cuda::rows_fit(cuda::plan_tiles(spikes, ell.layout.row_order, 1))) {
+    carver.take<std::uint32_t>(packed_words(spikes));
+  }
   return carver.bytes();
 }
 
 void encode(const CudaContext& context, const SpikeView& spikes, const Ell& ell,
             Workspace workspace) {
   check_encode(spikes, ell, Space::device);
-  WorkspaceCarver carver(workspace);
   const RowOrder order = ell.layout.row_order;
+  const ValueSource source = value_source(spikes, order);
+  const cuda::TileTask task = cuda::plan_tiles(spikes, order, 1);
+  if (cuda::rows_fit(task)) {
+    cuda::run_slots(context, spikes.storage, task, cuda::EmitEll{ell, source}, ell.status, nullptr);
+    return;
+  }
+  WorkspaceCarver carver(workspace);
   const BitRows bits =
       pack(context, spikes, order, carver.take<std::uint32_t>(packed_words(spikes)), ell.status);
-  if (spikes.shape.elements() == 0) return;  // pack() left needed at 0; there are no slots
+  if (bits.m == 0) return;  // pack() left needed at 0; there are no slots
   cuda::fill_rows<<<cuda::warp_blocks(bits.m), cuda::block_threads, 0, context.stream>>>(
-      bits, value_source(spikes, order), ell);
+      bits, source, ell);
   cuda::check_launch();
 }
 

@@ -1,11 +1,43 @@
 #include "spiketune/encoders/hyb.hpp"
 
 #include "spiketune/encoders/cuda/decode.cuh"
-#include "spiketune/encoders/cuda/expand.cuh"
+#include "spiketune/encoders/cuda/slots.cuh"
 
 namespace spiketune {
 namespace cuda {
 namespace {
+
+struct EmitHyb {
+  static constexpr bool has_tail = true;
+  Hyb hyb;
+  ValueSource source;
+
+  __device__ std::uint32_t width() const { return hyb.width(); }
+  __device__ void slots(const TileBits& bits, const std::uint32_t* staged, std::uint64_t first,
+                        std::uint32_t count) const {
+    write_slots(bits, staged, first, count, hyb.column_indices, hyb.values, source);
+  }
+  __device__ void tail(const TileBits& bits, const std::uint32_t* staged, std::uint64_t first,
+                       std::uint32_t count) const {
+    const auto row = [&](std::uint32_t unit) {
+      return static_cast<std::uint32_t>(bits.first_row) + group_of(unit);
+    };
+    store_units(
+        staged, first, count, hyb.capacity, hyb.values.type == DType::bit,
+        [&](std::uint64_t at, std::uint32_t unit) {
+          hyb.tail_row_indices[at] = row(unit);
+          store_index(hyb.tail_column_indices, at, column_of(unit));
+          source.copy_to(hyb.tail_values, at, row(unit), column_of(unit));
+        },
+        [&](std::uint64_t at, const uint4& units) {
+          reinterpret_cast<uint4*>(hyb.tail_row_indices.data)[at / 4] = {
+              row(units.x), row(units.y), row(units.z), row(units.w)};
+          store_columns(hyb.tail_column_indices, at, units, 0);
+        });
+  }
+};
+
+// Rows longer than a tile: packed first, then a warp for each.
 
 __global__ void count_tails(const BitRows bits, std::uint32_t width, std::uint64_t* counts) {
   const std::uint64_t row = global_warp();
@@ -58,9 +90,14 @@ struct Scratch {
 }  // namespace
 }  // namespace cuda
 
-std::size_t encode_workspace_bytes(const CudaContext&, const SpikeView& spikes, const Hyb&) {
+std::size_t encode_workspace_bytes(const CudaContext&, const SpikeView& spikes, const Hyb& hyb) {
   WorkspaceCarver carver;
-  cuda::Scratch(carver, spikes);
+  const cuda::TileTask task = cuda::plan_tiles(spikes, hyb.layout.row_order, 1);
+  if (cuda::rows_fit(task)) {
+    carver.take<std::uint64_t>(task.tiles);
+  } else {
+    cuda::Scratch(carver, spikes);
+  }
   return carver.bytes();
 }
 
@@ -68,10 +105,17 @@ void encode(const CudaContext& context, const SpikeView& spikes, const Hyb& hyb,
             Workspace workspace) {
   check_encode(spikes, hyb, Space::device);
   WorkspaceCarver carver(workspace);
-  const cuda::Scratch scratch(carver, spikes);
   const RowOrder order = hyb.layout.row_order;
+  const ValueSource source = value_source(spikes, order);
+  const cuda::TileTask task = cuda::plan_tiles(spikes, order, 1);
+  if (cuda::rows_fit(task)) {
+    auto* states = carver.take<std::uint64_t>(task.tiles);
+    cuda::run_slots(context, spikes.storage, task, cuda::EmitHyb{hyb, source}, hyb.status, states);
+    return;
+  }
+  const cuda::Scratch scratch(carver, spikes);
   const BitRows bits = pack(context, spikes, order, scratch.words, hyb.status);
-  if (spikes.shape.elements() == 0) return;  // pack() left needed at 0; there are no slots
+  if (bits.m == 0) return;  // pack() left needed at 0; there are no slots
   const unsigned blocks = cuda::warp_blocks(bits.m);
   fill(context, scratch.tail_offsets + bits.m, 0, sizeof(std::uint64_t));
   cuda::count_tails<<<blocks, cuda::block_threads, 0, context.stream>>>(bits, hyb.width(),
@@ -79,7 +123,7 @@ void encode(const CudaContext& context, const SpikeView& spikes, const Hyb& hyb,
   cuda::check_launch();
   cuda::exclusive_scan(context, scratch.tail_offsets, bits.m + 1, scratch.scan, scratch.scan_size);
   cuda::expand_hyb<<<blocks, cuda::block_threads, 0, context.stream>>>(
-      bits, value_source(spikes, order), scratch.tail_offsets, hyb);
+      bits, source, scratch.tail_offsets, hyb);
   cuda::check_launch();
 }
 

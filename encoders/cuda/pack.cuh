@@ -3,7 +3,9 @@
 /// Spikes to bits in registers: what pack.cu and the one-pass encoders share.
 
 #include <cstdint>
+#include <type_traits>
 
+#include "spiketune/core/bits.hpp"
 #include "spiketune/core/cuda/check.hpp"
 #include "spiketune/core/dtype.hpp"
 #include "spiketune/core/spike_tensor.hpp"
@@ -80,6 +82,77 @@ __device__ Packed pack_word(std::uint32_t x, ValueKind kind) {
   }
 }
 
+/// Sixteen bytes of input.
+template <DType storage>
+struct PackedPiece {
+  static constexpr std::uint32_t elements = 128 / bits_of(storage);
+  std::conditional_t<storage == DType::u2, std::uint64_t, std::uint32_t> bits = 0;
+  std::uint32_t invalid = 0;  ///< zero: all elements are of their kind; else `bits` is anything
+};
+
+/// Two or one binary floating-point elements to a word: `one` is 1 as a pattern in each, `unit` the
+/// lowest bit of that, `shift` from there to the sign. Zero where all are 0, -0 or 1.
+template <std::uint32_t unit, std::uint32_t one, std::uint32_t shift>
+__device__ std::uint32_t not_binary(const uint4& x) {
+  constexpr std::uint32_t units = one == 0x3f800000u ? unit : unit << 16 | unit;
+  constexpr std::uint32_t signs = units << shift;
+  const auto differs = [](std::uint32_t word) { return word ^ (word & units) * (one / unit); };
+  const std::uint32_t wrong = differs(x.x) | differs(x.y) | differs(x.z) | differs(x.w);
+  const std::uint32_t negative =
+      (x.x & x.x << shift) | (x.y & x.y << shift) | (x.z & x.z << shift) | (x.w & x.w << shift);
+  return (wrong & ~signs) | (negative & signs);
+}
+
+/// Eight halves, in each of which bit `log2(unit)` tells a spike, to eight bits.
+template <std::uint32_t unit>
+__device__ std::uint32_t gather_halves(const uint4& x) {
+  constexpr std::uint32_t units = unit << 16 | unit;
+  constexpr int at = unit == 0x0400u ? 10 : 7;
+  // Elements 0 2 4 6 of a piece are low halves, the others high ones: even bits at `at - 4`, odd
+  // ones 16 above.
+  const std::uint32_t low = (x.x & units) + (x.y & units) * 4;
+  const std::uint32_t high = (x.z & units) + (x.w & units) * 4;
+  const std::uint32_t both = (low >> 4) + high;
+  return (both >> (at - 4) & 0x55u) | (both >> (at + 11) & 0xaau);
+}
+
+/// The quick way for binary spikes and two-bit bytes, word by word for the rest.
+template <DType storage>
+__device__ PackedPiece<storage> pack_piece(const uint4& x, ValueKind kind) {
+  const bool binary = kind == ValueKind::binary;
+  if constexpr (storage == DType::u8) {
+    uint4 ones = x;
+    if (!binary) {
+      const auto nonzero = [](std::uint32_t word) { return (word | word >> 1) & 0x01010101u; };
+      ones = {nonzero(x.x), nonzero(x.y), nonzero(x.z), nonzero(x.w)};
+    }
+    const std::uint32_t low = __dp4a(ones.y, 0x80402010u, __dp4a(ones.x, 0x08040201u, 0u));
+    const std::uint32_t high = __dp4a(ones.w, 0x80402010u, __dp4a(ones.z, 0x08040201u, 0u));
+    return {low + high * 256, (x.x | x.y | x.z | x.w) & (binary ? 0xfefefefeu : 0xfcfcfcfcu)};
+  } else if constexpr (storage == DType::f16) {
+    if (binary) return {gather_halves<0x0400u>(x), not_binary<0x0400u, 0x3c00u, 5>(x)};
+  } else if constexpr (storage == DType::bf16) {
+    if (binary) return {gather_halves<0x0080u>(x), not_binary<0x0080u, 0x3f80u, 8>(x)};
+  } else if constexpr (storage == DType::f32) {
+    constexpr std::uint32_t unit = 0x00800000u;
+    if (binary) {
+      const std::uint32_t sum =
+          (x.x & unit) + (x.y & unit) * 2 + (x.z & unit) * 4 + (x.w & unit) * 8;
+      return {sum >> 23, not_binary<unit, 0x3f800000u, 8>(x)};
+    }
+  }
+  constexpr std::uint32_t per_word = PackedPiece<storage>::elements / 4;
+  const std::uint32_t parts[4] = {x.x, x.y, x.z, x.w};
+  PackedPiece<storage> piece;
+#pragma unroll
+  for (std::uint32_t part = 0; part < 4; ++part) {
+    const Packed packed = pack_word<storage>(parts[part], kind);
+    piece.bits |= static_cast<decltype(piece.bits)>(packed.bits) << (part * per_word);
+    piece.invalid |= packed.invalid;
+  }
+  return piece;
+}
+
 /// Bit pattern of one element, from memory.
 template <DType storage>
 __device__ std::uint32_t load_pattern(const void* data, std::uint32_t k_total, std::uint64_t row,
@@ -102,6 +175,22 @@ __device__ std::uint32_t load_pattern(const void* data, std::uint32_t k_total, s
 __device__ inline void report_invalid(EncodeStatus* status, std::uint64_t element) {
   atomicMin(reinterpret_cast<unsigned long long*>(&status->first_invalid),
             static_cast<unsigned long long>(element));
+}
+
+/// A piece whose first element is `element` has invalid ones: which is the first? By value: a
+/// reference would keep every piece in local memory.
+template <DType storage>
+__device__ __noinline__ void report_piece(EncodeStatus* status, uint4 x, ValueKind kind,
+                                          std::uint64_t element) {
+  constexpr std::uint32_t per_word = PackedPiece<storage>::elements / 4;
+  const std::uint32_t parts[4] = {x.x, x.y, x.z, x.w};
+#pragma unroll
+  for (std::uint32_t part = 0; part < 4; ++part) {
+    const std::uint32_t invalid = pack_word<storage>(parts[part], kind).invalid;
+    if (invalid == 0) continue;
+    report_invalid(status, element + part * per_word + lowest_bit(invalid));
+    return;
+  }
 }
 
 inline constexpr int pack_threads = 256;

@@ -1,24 +1,24 @@
 #pragma once
 /// \file
 /// One-pass encoders: the dense tensor is read once, packed to bits in shared memory, counted,
-/// placed by decoupled look-back, and expanded from the same bits.
+/// placed, and expanded from the same bits.
 ///
 ///   global --16 B loads--> registers --pack--> shared (bits) --popcount, scan--> counts
 ///     counts --look-back over tiles--> offsets;  bits --expand--> shared (staging) --> global
 ///
-/// A tile is a run of whole groups of rows of about 32 K elements, or, where one group is larger
-/// than that, a part of its columns. Tiles are taken in order from a counter, so that the tiles
-/// before one are always running or done, and looking back cannot deadlock. Bytes: the input once
-/// and the encoding once; bound by memory.
+/// A tile is a run of whole groups of rows of 32 K elements (64 K of packed bits), or, where one
+/// group is larger than that, a part of its columns. Bytes: the input once and the encoding once.
+/// Bound by memory, but only just: an SM has about 25 instructions a warp for each 512 bytes.
 ///
-/// What is stored is up to an Emit:
-///   std::uint32_t mask(bits, group, w)     the w-th word of units of a group of rows in the tile:
-///   a
-///                                          set bit is a unit of capacity (a nonzero, block,
-///                                          vector)
-///   void store(position, bits, group, i)   writes unit i of that group at `position`
-///   void rest(bits)                        whatever else a tile writes (2:4 metadata)
-///   std::uint64_t capacity()
+/// pack.cu keeps the bits; encode_tiles() below places units (nonzeros, blocks, vectors) one after
+/// another; slots.cuh puts them where rows have their slots. What is stored is up to an Emit:
+///
+///   const std::uint32_t* units(bits, scratch)   words of units: bit i of word w of a group of rows
+///                                               is a unit. The bits themselves, or words made in
+///                                               `scratch`. All threads call
+///   void store(bits, units, first, count)       writes staged units: units[i] is group << 16 |
+///                                               32·w + bit. All threads call
+///   static constexpr bool each_spike            units are the spikes
 /// (D. Merrill and M. Garland, Single-pass Parallel Prefix Scan with Decoupled Look-back, 2016)
 
 #include <algorithm>
@@ -26,6 +26,7 @@
 
 #include "spiketune/core/bits.hpp"
 #include "spiketune/core/cuda/check.hpp"
+#include "spiketune/core/error.hpp"
 #include "spiketune/core/workspace.hpp"
 #include "spiketune/encoders/cuda/expand.cuh"
 #include "spiketune/encoders/cuda/pack.cuh"
@@ -36,9 +37,12 @@ namespace spiketune::cuda {
 namespace atomics = ::cuda;
 
 inline constexpr int tile_threads = 256;
-inline constexpr std::uint32_t tile_elements = 32768;  ///< aimed at; a multiple of whole rows
-inline constexpr std::uint32_t tile_words = 4096;      ///< at most, unless a group has more rows
-inline constexpr std::uint32_t staged_units = 4096;
+inline constexpr int tile_blocks_per_sm = 4;  ///< at least: 64 registers a thread
+inline constexpr std::uint32_t staged_units = 4096;  ///< a multiple of 4
+
+/// Words of a tile that a thread owns: 32 of these bits.
+template <DType storage>
+inline constexpr std::uint32_t owned_words = storage == DType::bit ? 8 : 4;
 
 struct TileTask {
   const void* data;
@@ -49,32 +53,114 @@ struct TileTask {
   RowMap map;  ///< wanted row -> row of data
   std::uint32_t rows_per_tile;
   std::uint32_t rows_per_group;
-  std::uint32_t
-      words_per_unit_word;   ///< words of a row that make one word of units: 1, or block size
+  std::uint32_t groups_per_tile;
   std::uint32_t part_words;  ///< words of a row in a tile
   std::uint32_t parts;       ///< tiles side by side; 1 unless rows are very long
   std::uint64_t tiles;
   bool wide;               ///< rows are made of whole 16-byte pieces of whole words
   std::uint32_t* offsets;  ///< [groups + 1], or null
   EncodeStatus* status;
-  std::uint64_t* states;  ///< [tiles + 1]: look-back words, then the counter of tiles taken
+  std::uint64_t* states;  ///< [tiles]: look-back words
+};
+
+/// Words of shared memory by their address there: a store is one instruction, where through a
+/// pointer the compiler finds the address anew in every step of a loop.
+class SharedWords {
+ public:
+#if defined(__CUDA_ARCH__)
+  __device__ explicit SharedWords(std::uint32_t* words)
+      : at_(static_cast<std::uint32_t>(__cvta_generic_to_shared(words))) {}
+  __device__ void store(std::uint32_t i, std::uint32_t value) const {
+    asm volatile("st.shared.u32 [%0], %1;" ::"r"(at_ + 4 * i), "r"(value) : "memory");
+  }
+
+ private:
+  std::uint32_t at_;
+#else
+  explicit SharedWords(std::uint32_t* words) : at_(words) {}
+  void store(std::uint32_t i, std::uint32_t value) const { at_[i] = value; }
+
+ private:
+  std::uint32_t* at_;
+#endif
 };
 
 /// Bits of one tile in shared memory.
 struct TileBits {
-  const std::uint32_t* words;
+  std::uint32_t* words;
   std::uint64_t first_row;
+  std::uint64_t first_group;
   std::uint32_t first_word;  ///< of the row
   std::uint32_t rows;
   std::uint32_t words_per_row;  ///< in this tile
 
-  __device__ std::uint32_t word(std::uint32_t row, std::uint32_t w) const {
+  __device__ TileBits(const TileTask& task, std::uint64_t tile, std::uint32_t* shared)
+      : words(shared), first_row(tile), first_word(0) {
+    if (task.parts > 1) {
+      first_row = tile / task.parts;
+      first_word = static_cast<std::uint32_t>(tile - first_row * task.parts) * task.part_words;
+    }
+    first_group = first_row * task.groups_per_tile;
+    first_row *= task.rows_per_tile;
+    rows = static_cast<std::uint32_t>(
+        std::min<std::uint64_t>(task.rows_per_tile, task.m - first_row));
+    words_per_row = std::min(task.part_words, task.words_per_row - first_word);
+  }
+  [[nodiscard]] __device__ std::uint32_t total_words() const { return rows * words_per_row; }
+  [[nodiscard]] __device__ std::uint32_t word(std::uint32_t row, std::uint32_t w) const {
     return row < rows && w < words_per_row ? words[row * words_per_row + w] : 0;
   }
 };
 
+/// a / b for a below 2^16 or so and b at most a few times that, without a division for each.
+struct Divisor {
+  std::uint32_t value;
+  std::uint32_t inverse;  ///< ceil(2^32 / value); exact while a · value < 2^32
+
+  __device__ explicit Divisor(std::uint32_t divisor)
+      : value(divisor), inverse(0xffffffffu / divisor + 1) {}
+  [[nodiscard]] __device__ std::uint32_t quotient(std::uint32_t a) const {
+    return value == 1 ? a
+                      : static_cast<std::uint32_t>((std::uint64_t{a} * inverse) >> 32);
+  }
+};
+
+/// Rows of a tile in the tensor's own order. A long division for the tile, none for a row.
+class TileRows {
+ public:
+  __device__ TileRows(const RowMap& map, std::uint64_t first_row)
+      : same_(map.from == map.to), first_(first_row), inner_(1), outer_(0), near_(1) {
+    if (same_) return;
+    inner_ = map.to == RowOrder::token_major ? map.timesteps : map.rows;
+    outer_ = map.to == RowOrder::token_major ? map.rows : map.timesteps;
+    quotient_ = first_row / inner_;
+    first_ = first_row - quotient_ * inner_;
+    if (inner_ <= largest_near) near_ = Divisor(static_cast<std::uint32_t>(inner_));
+  }
+  /// Row `row` of the tile; below 2^16.
+  [[nodiscard]] __device__ std::uint64_t source(std::uint32_t row) const {
+    if (same_) return first_ + row;
+    const std::uint64_t at = first_ + row;
+    const std::uint64_t quotient =
+        inner_ <= largest_near ? near_.quotient(static_cast<std::uint32_t>(at))
+                               : static_cast<std::uint64_t>(at >= inner_);
+    return (at - quotient * inner_) * outer_ + quotient_ + quotient;
+  }
+
+ private:
+  static constexpr std::uint64_t largest_near = 8192;  ///< more than a tile has rows
+  bool same_;
+  std::uint64_t first_;
+  std::uint64_t inner_;
+  std::uint64_t outer_;
+  std::uint64_t quotient_ = 0;
+  Divisor near_;
+};
+
 /// Sum of the aggregates of all tiles before `tile`. One warp calls; all its lanes get it.
 /// A state is value · 4 + flag; flag 0: nothing yet, 1: the tile's own sum, 2: sum up to its end.
+/// Blocks start in order, so those before one run or are done, and looking back cannot deadlock (as
+/// CUB relies on).
 __device__ inline std::uint64_t look_back(std::uint64_t* states, std::uint64_t tile,
                                           std::uint64_t aggregate) {
   using State = atomics::atomic_ref<std::uint64_t, atomics::thread_scope_device>;
@@ -91,11 +177,14 @@ __device__ inline std::uint64_t look_back(std::uint64_t* states, std::uint64_t t
     } while (__any_sync(all_lanes, (state & 3) == 0));
     const std::uint32_t ends = __ballot_sync(all_lanes, (state & 3) == 2);
     const std::uint32_t last = ends != 0 ? lowest_bit(ends) : 31;
-    std::uint64_t sum = lane <= last ? state >> 2 : 0;
-#pragma unroll
-    for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(all_lanes, sum, step);
-    before += sum;
-    if (ends != 0) break;
+    // A tile has at most 2^16 units, but what comes before it may be any number.
+    before += __reduce_add_sync(all_lanes, lane < last || ends == 0
+                                               ? static_cast<std::uint32_t>(state >> 2)
+                                               : 0u);
+    if (ends != 0) {
+      before += __shfl_sync(all_lanes, state >> 2, static_cast<int>(last));
+      break;
+    }
     end -= 32;
   }
   if (lane == 0 && tile != 0) {
@@ -105,49 +194,61 @@ __device__ inline std::uint64_t look_back(std::uint64_t* states, std::uint64_t t
 }
 
 /// Exclusive sum over the block, and the total; all threads call.
-template <class T>
-__device__ T block_exclusive_sum(T value, T* total) {
-  __shared__ T warp_sums[tile_threads / 32];
-  const std::uint32_t lane = threadIdx.x % 32;
-  T sum = value;
-#pragma unroll
-  for (std::uint32_t step = 1; step < 32; step *= 2) {
-    const T below = __shfl_up_sync(all_lanes, sum, step);
-    if (lane >= step) sum += below;
-  }
-  if (lane == 31) warp_sums[threadIdx.x / 32] = sum;
+__device__ inline std::uint32_t block_exclusive_sum(std::uint32_t value, std::uint32_t* total) {
+  __shared__ std::uint32_t warp_sums[tile_threads / 32];
+  const std::uint32_t warp = threadIdx.x / 32;
+  const std::uint32_t before_in_warp = warp_exclusive_sum(value);
+  __syncthreads();  // those of an earlier call have been read
+  if (threadIdx.x % 32 == 31) warp_sums[warp] = before_in_warp + value;
   __syncthreads();
-  T before = 0;
-  T all = 0;
+  std::uint32_t before = 0;
+  std::uint32_t all = 0;
 #pragma unroll
-  for (int warp = 0; warp < tile_threads / 32; ++warp) {
-    if (warp == static_cast<int>(threadIdx.x / 32)) before = all;
-    all += warp_sums[warp];
+  for (std::uint32_t other = 0; other < tile_threads / 32; ++other) {
+    if (other < warp) before += warp_sums[other];
+    all += warp_sums[other];
   }
   *total = all;
-  return before + sum - value;
+  return before + before_in_warp;
 }
 
 /// Adds the values of a block's threads to a counter of the status: one atomic for the tile, since
-/// those at one address wait for each other. All threads call, at most once.
+/// those at one address wait for each other. All threads call.
 __device__ inline void add_to(std::uint64_t* counter, std::uint32_t value) {
-  std::uint32_t total = 0;
-  block_exclusive_sum(value, &total);
+  __shared__ std::uint32_t total;
+  if (threadIdx.x == 0) total = 0;
+  __syncthreads();
+  const std::uint32_t sum = warp_sum(value);
+  if (threadIdx.x % 32 == 0 && sum != 0) atomicAdd(&total, sum);
+  __syncthreads();
   if (threadIdx.x == 0 && total != 0) {
     atomicAdd(reinterpret_cast<unsigned long long*>(counter),
               static_cast<unsigned long long>(total));
   }
 }
 
-/// Packed input: words are copied, their padding cleared.
+/// Raises a counter to the largest of a block's values. All threads call.
+__device__ inline void raise_to(std::uint64_t* counter, std::uint32_t value) {
+  const std::uint32_t most = __reduce_max_sync(all_lanes, value);
+  // Few rows are longer than all before them: a look spares the others the atomic.
+  if (threadIdx.x % 32 == 0 && most > *static_cast<volatile std::uint64_t*>(counter)) {
+    atomicMax(reinterpret_cast<unsigned long long*>(counter),
+              static_cast<unsigned long long>(most));
+  }
+}
+
+/// Packed input that does not come in whole pieces: words are copied, their padding cleared.
 __device__ inline void pack_tile_bits(const TileTask& task, const TileBits& tile,
                                       std::uint32_t* words) {
   const auto* input = static_cast<const std::uint32_t*>(task.data);
-  for (std::uint32_t i = threadIdx.x; i < tile.rows * tile.words_per_row; i += tile_threads) {
-    const std::uint32_t row = i / tile.words_per_row;
+  const TileRows rows(task.map, tile.first_row);
+  const Divisor per_row(tile.words_per_row);
+  for (std::uint32_t i = threadIdx.x; i < tile.total_words(); i += tile_threads) {
+    const std::uint32_t row = per_row.quotient(i);
     const std::uint32_t w = tile.first_word + i - row * tile.words_per_row;
-    const std::uint64_t source = task.map.source(tile.first_row + row);
-    words[i] = task.k == 0 ? 0 : input[source * task.words_per_row + w] & low_mask(task.k - 32 * w);
+    words[i] = task.k == 0 ? 0
+                           : input[rows.source(row) * task.words_per_row + w] &
+                                 low_mask(task.k - 32 * w);
   }
 }
 
@@ -155,11 +256,12 @@ __device__ inline void pack_tile_bits(const TileTask& task, const TileBits& tile
 template <DType storage>
 __device__ void pack_tile_ragged(const TileTask& task, const TileBits& tile, std::uint32_t* words) {
   const std::uint32_t lane = threadIdx.x % 32;
-  const std::uint32_t total = tile.rows * tile.words_per_row;
-  for (std::uint32_t i = threadIdx.x / 32; i < total; i += tile_threads / 32) {
-    const std::uint32_t row = i / tile.words_per_row;
+  const TileRows rows(task.map, tile.first_row);
+  const Divisor per_row(tile.words_per_row);
+  for (std::uint32_t i = threadIdx.x / 32; i < tile.total_words(); i += tile_threads / 32) {
+    const std::uint32_t row = per_row.quotient(i);
     const std::uint32_t k = (tile.first_word + i - row * tile.words_per_row) * 32 + lane;
-    const std::uint64_t source = task.map.source(tile.first_row + row);
+    const std::uint64_t source = rows.source(row);
     Packed packed;
     if (k < task.k) {
       packed =
@@ -171,112 +273,248 @@ __device__ void pack_tile_ragged(const TileTask& task, const TileBits& tile, std
   }
 }
 
-/// Whole 16-byte pieces: a thread packs one, the lanes that share a word merge theirs.
-template <DType storage>
-__device__ void pack_tile_wide(const TileTask& task, const TileBits& tile, std::uint32_t* words) {
-  constexpr std::uint32_t per_piece = 128 / bits_of(storage);
-  constexpr std::uint32_t per_word = per_piece / 4;
+/// Whole pieces of 16 bytes, each of which a thread packs to bits of shared memory. place(i) is the
+/// piece of the tensor that is the i-th of the tile.
+template <DType storage, bool binary, class Place>
+__device__ void pack_pieces(const TileTask& task, std::uint32_t pieces, std::uint32_t* words,
+                            Place&& place) {
+  constexpr std::uint32_t elements = 128 / bits_of(storage);
   constexpr int unroll = 4;
-  const std::uint32_t stride = task.k / per_piece;  // pieces of a row
-  const std::uint32_t pieces_per_row =
-      tile.words_per_row * 32 / per_piece;  // of those, in the tile
-  const std::uint32_t pieces = tile.rows * pieces_per_row;
-  const bool contiguous = task.map.from == task.map.to && task.parts == 1;
-  const auto* input = static_cast<const uint4*>(task.data) + tile.first_word * 32 / per_piece;
-  const auto place = [&](std::uint32_t piece) {
-    if (contiguous) return tile.first_row * stride + piece;
-    const std::uint32_t row = piece / pieces_per_row;
-    return task.map.source(tile.first_row + row) * stride + (piece - row * pieces_per_row);
-  };
-  for (std::uint32_t begin = 0; begin < pieces; begin += tile_threads * unroll) {
+  const ValueKind kind = binary ? ValueKind::binary : task.kind;
+  const auto* input = static_cast<const uint4*>(task.data);
+  for (std::uint32_t begin = threadIdx.x; begin - threadIdx.x < pieces;
+       begin += tile_threads * unroll) {
     uint4 loaded[unroll];
 #pragma unroll
     for (int u = 0; u < unroll; ++u) {
-      const std::uint32_t piece = begin + u * tile_threads + threadIdx.x;
-      loaded[u] = piece < pieces ? __ldcs(input + place(piece)) : uint4{0, 0, 0, 0};
+      const std::uint32_t i = begin + u * tile_threads;
+      loaded[u] = i < pieces ? __ldcs(input + place(i)) : uint4{0, 0, 0, 0};
     }
+    std::uint32_t invalid = 0;
 #pragma unroll
     for (int u = 0; u < unroll; ++u) {
-      const std::uint32_t piece = begin + u * tile_threads + threadIdx.x;
-      const std::uint32_t parts[4] = {loaded[u].x, loaded[u].y, loaded[u].z, loaded[u].w};
-      std::uint64_t bits = 0;  // per_piece of them, at most 64
-      std::uint64_t invalid = 0;
-#pragma unroll
-      for (std::uint32_t part = 0; part < 4; ++part) {
-        const Packed packed = pack_word<storage>(parts[part], task.kind);
-        bits |= std::uint64_t{packed.bits} << (part * per_word);
-        invalid |= std::uint64_t{packed.invalid} << (part * per_word);
-      }
-      if (invalid != 0) {
-        report_invalid(task.status, (place(piece) + tile.first_word * 32 / per_piece) * per_piece +
-                                        static_cast<std::uint32_t>(
-                                            __ffsll(static_cast<long long>(invalid)) - 1));
-      }
-      if constexpr (per_piece == 64) {
-        if (piece < pieces) {
-          words[2 * piece] = static_cast<std::uint32_t>(bits);
-          words[2 * piece + 1] = static_cast<std::uint32_t>(bits >> 32);
-        }
+      const std::uint32_t i = begin + u * tile_threads;
+      if constexpr (storage == DType::bit) {
+        if (i < pieces) reinterpret_cast<uint4*>(words)[i] = loaded[u];
       } else {
-        constexpr std::uint32_t lanes = 32 / per_piece;  // that share a word
-        auto word = static_cast<std::uint32_t>(bits) << threadIdx.x % lanes * per_piece;
-#pragma unroll
-        for (std::uint32_t lane = 1; lane < lanes; lane *= 2) {
-          word |= __shfl_xor_sync(all_lanes, word, lane);
+        PackedPiece<storage> piece = pack_piece<storage>(loaded[u], kind);
+        invalid |= piece.invalid;
+        if constexpr (storage == DType::f32) {  // two lanes make a byte
+          piece.bits |= __shfl_down_sync(all_lanes, piece.bits, 1) << 4;
+          if (i < pieces && i % 2 == 0) {
+            reinterpret_cast<std::uint8_t*>(words)[i / 2] = static_cast<std::uint8_t>(piece.bits);
+          }
+        } else if (i < pieces) {
+          using Bits = std::conditional_t<
+              storage == DType::u2, std::uint64_t,
+              std::conditional_t<storage == DType::u8, std::uint16_t, std::uint8_t>>;
+          reinterpret_cast<Bits*>(words)[i] = static_cast<Bits>(piece.bits);
         }
-        if (threadIdx.x % lanes == 0 && piece < pieces) words[piece / lanes] = word;
       }
+    }
+    if (invalid == 0) continue;
+#pragma unroll
+    for (int u = 0; u < unroll; ++u) {
+      const std::uint32_t i = begin + u * tile_threads;
+      if (i < pieces) report_piece<storage>(task.status, loaded[u], kind, place(i) * elements);
     }
   }
 }
 
+template <DType storage, bool binary>
+__device__ void pack_tile_wide(const TileTask& task, const TileBits& tile, std::uint32_t* words) {
+  constexpr std::uint32_t elements = 128 / bits_of(storage);
+  const std::uint32_t pieces = tile.total_words() * 32 / elements;
+  const std::uint64_t row_pieces = task.k / elements;
+  if (task.map.from == task.map.to && task.parts == 1) {
+    const std::uint64_t first = tile.first_row * row_pieces;
+    pack_pieces<storage, binary>(task, pieces, words, [&](std::uint32_t i) { return first + i; });
+  } else {
+    const TileRows rows(task.map, tile.first_row);
+    const Divisor per_row(tile.words_per_row * 32 / elements);
+    const std::uint64_t first = std::uint64_t{tile.first_word} * 32 / elements;
+    pack_pieces<storage, binary>(task, pieces, words, [&](std::uint32_t i) {
+      const std::uint32_t row = per_row.quotient(i);
+      return rows.source(row) * row_pieces + first + (i - row * per_row.value);
+    });
+  }
+}
+
+/// Packs a tile of the input into shared memory. All threads call; a barrier must follow.
 template <DType storage>
 __device__ void pack_tile(const TileTask& task, const TileBits& tile, std::uint32_t* words) {
-  if constexpr (storage == DType::bit) {
+  if (task.wide) {
+    if (storage == DType::bit || task.kind == ValueKind::binary) {
+      pack_tile_wide<storage, true>(task, tile, words);
+    } else {
+      pack_tile_wide<storage, storage == DType::bit>(task, tile, words);
+    }
+  } else if constexpr (storage == DType::bit) {
     pack_tile_bits(task, tile, words);
-  } else if (task.wide) {
-    pack_tile_wide<storage>(task, tile, words);
   } else {
     pack_tile_ragged<storage>(task, tile, words);
   }
 }
 
-/// Walks the words of units [begin, end) of a tile; visit(group, w).
+/// Words of units for formats whose unit is a column, or some columns, of a group of rows:
+/// scratch[group][w] = unit_word(words w to w + width - 1 of all rows or-ed together) where w is a
+/// multiple of `width`, else 0. All threads call.
+template <class UnitWord>
+__device__ const std::uint32_t* unite_rows(const TileBits& bits, std::uint32_t rows_per_group,
+                                           std::uint32_t width, std::uint32_t* scratch,
+                                           UnitWord&& unit_word) {
+  const std::uint32_t groups = (bits.rows + rows_per_group - 1) / rows_per_group;
+  const Divisor per_group(bits.words_per_row);
+  for (std::uint32_t i = threadIdx.x; i < groups * bits.words_per_row; i += tile_threads) {
+    const std::uint32_t group = per_group.quotient(i);
+    const std::uint32_t w = i - group * bits.words_per_row;
+    const std::uint32_t first = group * rows_per_group;
+    const std::uint32_t rows = std::min(rows_per_group, bits.rows - first);
+    std::uint32_t any = 0;
+    if (w % width == 0) {
+      for (std::uint32_t other = w; other < std::min(w + width, bits.words_per_row); ++other) {
+        const std::uint32_t* word = bits.words + first * bits.words_per_row + other;
+#pragma unroll 4
+        for (std::uint32_t r = 0; r < rows; ++r) any |= word[r * bits.words_per_row];
+      }
+      any = unit_word(any);
+    }
+    scratch[i] = any;
+  }
+  return scratch;
+}
+
+/// A thread's run of words of units, in registers.
+template <std::uint32_t most>
+struct OwnedUnits {
+  std::uint32_t words[most];
+  std::uint32_t group;            ///< of the first
+  std::uint32_t w;                ///< its place in the group
+  std::uint32_t words_per_group;
+  std::uint32_t count = 0;        ///< units
+
+  __device__ OwnedUnits(const std::uint32_t* units, std::uint32_t total, std::uint32_t per_group)
+      : words_per_group(per_group) {
+    const std::uint32_t per_thread = (total + tile_threads - 1) / tile_threads;
+    const std::uint32_t begin = threadIdx.x * per_thread;
+    if (per_thread == most && begin + most <= total) {
+#pragma unroll
+      for (std::uint32_t i = 0; i < most; i += 4) {
+        const uint4 four = *reinterpret_cast<const uint4*>(units + begin + i);
+        words[i] = four.x;
+        words[i + 1] = four.y;
+        words[i + 2] = four.z;
+        words[i + 3] = four.w;
+      }
+    } else {
+#pragma unroll
+      for (std::uint32_t i = 0; i < most; ++i) {
+        words[i] = i < per_thread && begin + i < total ? units[begin + i] : 0;
+      }
+    }
+#pragma unroll
+    for (std::uint32_t i = 0; i < most; ++i) count += count_bits(words[i]);
+    group = begin / words_per_group;
+    w = begin - group * words_per_group;
+    last_ = begin < total ? std::min(total - begin, per_thread) : 0;
+  }
+
+  /// visit(word, group, w, units before) for each word that has a unit, in order; `mine` is how
+  /// many there are before the run.
+  template <class Visit>
+  __device__ void for_each(std::uint32_t mine, Visit&& visit) const {
+    std::uint32_t in_group = w;
+    std::uint32_t of_group = group;
+#pragma unroll
+    for (std::uint32_t i = 0; i < most; ++i) {
+      if (words[i] != 0) visit(words[i], of_group, in_group, mine);
+      mine += count_bits(words[i]);
+      if (++in_group == words_per_group) {
+        in_group = 0;
+        ++of_group;
+      }
+    }
+  }
+  /// starts[group] = base + units before it, for each group that begins in the run.
+  __device__ void store_starts(std::uint32_t base, std::uint32_t* starts) const {
+    std::uint32_t in_group = w;
+    starts += group;
+#pragma unroll
+    for (std::uint32_t i = 0; i < most; ++i) {
+      if (in_group == 0 && i < last_) *starts = base;
+      base += count_bits(words[i]);
+      if (++in_group == words_per_group) {
+        in_group = 0;
+        ++starts;
+      }
+    }
+  }
+
+ private:
+  std::uint32_t last_;  ///< words of the run
+};
+
+/// visit(bit) from the highest set bit down: one instruction finds it.
 template <class Visit>
-__device__ void for_each_unit_word(std::uint32_t begin, std::uint32_t end,
-                                   std::uint32_t words_per_group, Visit&& visit) {
-  std::uint32_t group = begin / words_per_group;
-  std::uint32_t w = begin - group * words_per_group;
-  for (std::uint32_t i = begin; i < end; ++i) {
-    visit(group, w);
-    if (++w == words_per_group) {
-      w = 0;
-      ++group;
+__device__ void for_each_bit_down(std::uint32_t word, Visit&& visit) {
+  while (word != 0) {
+    const auto bit = static_cast<std::uint32_t>(31 - __clz(static_cast<int>(word)));
+    word ^= 1u << bit;
+    visit(bit);
+  }
+}
+
+__device__ inline std::uint32_t column_of(std::uint32_t unit) {
+  return unit & 0xffffu;
+}
+__device__ inline std::uint32_t group_of(std::uint32_t unit) {
+  return unit >> 16;
+}
+
+/// indices[at .. at + 3] = the columns of four units, plus `first`; `at` is a multiple of 4.
+__device__ inline void store_columns(const AnyArray& indices, std::uint64_t at, const uint4& units,
+                                     std::uint32_t first) {
+  if (indices.type == DType::u16) {
+    const std::uint32_t both = first * 0x10001u;
+    indices.as<uint2>()[at / 4] = {__byte_perm(units.x, units.y, 0x5410) + both,
+                                   __byte_perm(units.z, units.w, 0x5410) + both};
+  } else {
+    indices.as<uint4>()[at / 4] = {column_of(units.x) + first, column_of(units.y) + first,
+                                   column_of(units.z) + first, column_of(units.w) + first};
+  }
+}
+
+/// Gives staged units to one(position, unit), or, where `fours` and they are four neighbours at a
+/// multiple of four, to four(position, units). Those at `limit` and beyond are left out. `staged`
+/// begins at the multiple of four at or below `first`.
+template <class One, class Four>
+__device__ void store_units(const std::uint32_t* staged, std::uint64_t first, std::uint32_t count,
+                            std::uint64_t limit, bool fours, One&& one, Four&& four) {
+  if (first >= limit) return;
+  const auto shift = static_cast<std::uint32_t>(first % 4);
+  const std::uint64_t origin = first - shift;
+  const std::uint32_t end =
+      shift + static_cast<std::uint32_t>(std::min<std::uint64_t>(count, limit - first));
+  if (!fours) {
+    for (std::uint32_t i = shift + threadIdx.x; i < end; i += tile_threads) {
+      one(origin + i, staged[i]);
+    }
+    return;
+  }
+  for (std::uint32_t i = 4 * threadIdx.x; i < end; i += 4 * tile_threads) {
+    if (i >= shift && i + 4 <= end) {
+      four(origin + i, *reinterpret_cast<const uint4*>(staged + i));
+    } else {
+      for (std::uint32_t j = std::max(i, shift); j < std::min(i + 4, end); ++j) {
+        one(origin + j, staged[j]);
+      }
     }
   }
 }
 
-/// Spikes in this thread's share of the tile.
-__device__ inline std::uint32_t count_spikes(const TileBits& tile) {
-  std::uint32_t spikes = 0;
-  for (std::uint32_t i = threadIdx.x; i < tile.rows * tile.words_per_row; i += tile_threads) {
-    spikes += count_bits(tile.words[i]);
-  }
-  return spikes;
-}
-
-__device__ inline std::uint64_t take_tile(const TileTask& task) {
-  __shared__ std::uint64_t tile;
-  if (threadIdx.x == 0) {
-    tile = atomicAdd(reinterpret_cast<unsigned long long*>(task.states + task.tiles), 1ull);
-  }
-  __syncthreads();
-  return tile;
-}
-
 /// Position of the tile's first unit among all. The last tile writes what follows from the total.
 __device__ inline std::uint64_t place_tile(const TileTask& task, std::uint64_t tile,
-                                           std::uint32_t units) {
+                                           std::uint32_t units, bool each_spike) {
   __shared__ std::uint64_t base;
   if (threadIdx.x < 32) {
     const std::uint64_t before = look_back(task.states, tile, units);
@@ -284,6 +522,7 @@ __device__ inline std::uint64_t place_tile(const TileTask& task, std::uint64_t t
       base = before;
       if (tile + 1 == task.tiles) {
         task.status->needed = before + units;
+        if (each_spike) task.status->nnz = before + units;
         if (task.offsets != nullptr) {
           task.offsets[ceil_div(task.m, task.rows_per_group)] =
               static_cast<std::uint32_t>(before + units);
@@ -295,70 +534,63 @@ __device__ inline std::uint64_t place_tile(const TileTask& task, std::uint64_t t
   return base;
 }
 
+/// Spikes of the tile, added to the status. All threads call.
+__device__ inline void count_spikes(const TileTask& task, const TileBits& bits) {
+  std::uint32_t spikes = 0;
+  for (std::uint32_t i = threadIdx.x; i < bits.total_words(); i += tile_threads) {
+    spikes += count_bits(bits.words[i]);
+  }
+  add_to(&task.status->nnz, spikes);
+}
+
 template <DType storage, class Emit>
-__global__ void __launch_bounds__(tile_threads)
+__global__ void __launch_bounds__(tile_threads, tile_blocks_per_sm)
     encode_tiles(const __grid_constant__ TileTask task, const __grid_constant__ Emit emit) {
-  extern __shared__ std::uint32_t words[];
-  __shared__ std::uint32_t staged[staged_units];
-  const std::uint64_t tile = take_tile(task);
-  const std::uint64_t first_row = tile / task.parts * task.rows_per_tile;
-  const auto part = static_cast<std::uint32_t>(tile % task.parts);
-  const TileBits bits{
-      words, first_row, part * task.part_words,
-      static_cast<std::uint32_t>(std::min<std::uint64_t>(task.rows_per_tile, task.m - first_row)),
-      std::min(task.part_words, task.words_per_row - part * task.part_words)};
+  extern __shared__ uint4 shared[];
+  alignas(16) __shared__ std::uint32_t staged[staged_units + 4];
+  auto* words = reinterpret_cast<std::uint32_t*>(shared);
+  const TileBits bits(task, blockIdx.x, words);
   pack_tile<storage>(task, bits, words);
   __syncthreads();
+  if constexpr (!Emit::each_spike) count_spikes(task, bits);
+  const std::uint32_t* units = emit.units(bits, staged);
+  if constexpr (!Emit::each_spike) __syncthreads();
 
-  // Each thread owns a run of words of units.
   const std::uint32_t groups = (bits.rows + task.rows_per_group - 1) / task.rows_per_group;
-  const std::uint32_t words_per_group =
-      (bits.words_per_row + task.words_per_unit_word - 1) / task.words_per_unit_word;
-  const std::uint32_t per_thread = (groups * words_per_group + tile_threads - 1) / tile_threads;
-  const std::uint32_t begin = std::min(threadIdx.x * per_thread, groups * words_per_group);
-  const std::uint32_t end = std::min(begin + per_thread, groups * words_per_group);
-  std::uint32_t mine = 0;
-  for_each_unit_word(begin, end, words_per_group, [&](std::uint32_t group, std::uint32_t w) {
-    mine += count_bits(emit.mask(bits, group, w));
-  });
-  // Units and spikes of the tile in one sum; neither has more than 2^20.
-  std::uint64_t counts = 0;
-  mine = static_cast<std::uint32_t>(
-      block_exclusive_sum(std::uint64_t{count_spikes(bits)} << 32 | mine, &counts));
-  const auto units = static_cast<std::uint32_t>(counts);
-  if (threadIdx.x == 0 && counts >> 32 != 0) {
-    atomicAdd(reinterpret_cast<unsigned long long*>(&task.status->nnz), counts >> 32);
-  }
-  const std::uint64_t base = place_tile(task, tile, units);
-  emit.rest(bits);
+  const OwnedUnits<owned_words<storage>> own(units, groups * bits.words_per_row,
+                                             bits.words_per_row);
+  std::uint32_t total = 0;
+  const std::uint32_t mine = block_exclusive_sum(own.count, &total);
+  const std::uint64_t base = place_tile(task, blockIdx.x, total, Emit::each_spike);
 
-  // Expand: units go to shared memory in order, then out, a window at a time, so writes coalesce.
-  const std::uint64_t first_group = first_row / task.rows_per_group;
-  const std::uint32_t first_unit = part * task.part_words / task.words_per_unit_word * 32;
-  for (std::uint32_t window = 0; window == 0 || window < units; window += staged_units) {
-    std::uint32_t at = mine;
-    for_each_unit_word(begin, end, words_per_group, [&](std::uint32_t group, std::uint32_t w) {
-      if (w == 0 && part == 0 && window == 0 && task.offsets != nullptr) {
-        task.offsets[first_group + group] = static_cast<std::uint32_t>(base + at);
-      }
-      for (std::uint32_t mask = emit.mask(bits, group, w); mask != 0; mask &= mask - 1, ++at) {
-        if (at - window < staged_units)
-          staged[at - window] = group << 16 | (32 * w + lowest_bit(mask));
+  if (task.offsets != nullptr && bits.first_word == 0) {
+    own.store_starts(static_cast<std::uint32_t>(base) + mine, task.offsets + bits.first_group);
+  }
+  // Units go to shared memory in order, then out, so that writes coalesce; a window at a time where
+  // there are many.
+  const SharedWords out(staged + base % 4);
+  for (std::uint32_t window = 0; window < total; window += staged_units) {
+    if (window != 0) __syncthreads();
+    own.for_each(mine - window, [&](std::uint32_t word, std::uint32_t group, std::uint32_t w,
+                                    std::uint32_t before) {
+      const std::uint32_t unit = group << 16 | 32 * w;
+      std::uint32_t at = before + count_bits(word);
+      if (total <= staged_units) {
+        for_each_bit_down(word, [&](std::uint32_t bit) { out.store(--at, unit + bit); });
+      } else if (static_cast<std::int32_t>(at) > 0 &&
+                 static_cast<std::int32_t>(before) < static_cast<std::int32_t>(staged_units)) {
+        for_each_bit_down(word, [&](std::uint32_t bit) {
+          if (--at < staged_units) out.store(at, unit + bit);
+        });
       }
     });
     __syncthreads();
-    const std::uint32_t count = units - window < staged_units ? units - window : staged_units;
-    for (std::uint32_t i = threadIdx.x; i < count; i += tile_threads) {
-      const std::uint64_t position = base + window + i;
-      if (position < emit.capacity()) {
-        emit.store(position, bits, staged[i] >> 16, first_unit + (staged[i] & 0xffffu));
-      }
-    }
-    __syncthreads();
+    const std::uint32_t left = total - window;
+    emit.store(bits, staged, base + window, left < staged_units ? left : staged_units);
   }
 }
 
-__global__ static void reset_tiles(EncodeStatus* status, std::uint64_t* states, std::uint64_t count,
+__global__ static void clear_tiles(EncodeStatus* status, std::uint64_t* states, std::uint64_t count,
                                    std::uint32_t* offsets) {
   const std::uint64_t i = std::uint64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (i == 0) *status = {0, 0, 0, EncodeStatus::none_invalid};
@@ -366,11 +598,12 @@ __global__ static void reset_tiles(EncodeStatus* status, std::uint64_t* states, 
   if (i < count) states[i] = 0;
 }
 
-/// How a matrix is cut into tiles for an encoder whose units come from `rows_per_group` rows, one
-/// word of units from `words_per_unit_word` words of a row.
-inline TileTask plan_tiles(const SpikeView& spikes, RowOrder order, std::uint32_t rows_per_group,
-                           std::uint32_t words_per_unit_word) {
+/// How a matrix is cut into tiles for an encoder whose units come from `rows_per_group` rows.
+inline TileTask plan_tiles(const SpikeView& spikes, RowOrder order, std::uint32_t rows_per_group) {
   const SpikeShape& shape = spikes.shape;
+  const bool packed = spikes.storage == DType::bit;
+  const std::uint32_t words =
+      tile_threads * (packed ? owned_words<DType::bit> : owned_words<DType::u8>);
   TileTask task{};
   task.data = spikes.data;
   task.m = shape.m();
@@ -379,52 +612,61 @@ inline TileTask plan_tiles(const SpikeView& spikes, RowOrder order, std::uint32_
   task.kind = spikes.kind;
   task.map = {shape.timesteps, shape.rows, spikes.row_order, order};
   task.rows_per_group = rows_per_group;
-  task.words_per_unit_word = words_per_unit_word;
-  // Unit indices of a tile have 16 bits, and its bits must fit into 64 KiB of shared memory.
-  const std::uint32_t most_words =
-      std::min(2048u, 16384 / rows_per_group) / words_per_unit_word * words_per_unit_word;
-  task.part_words = std::min(task.words_per_row, most_words);
+  task.part_words = std::min(task.words_per_row, words / rows_per_group);
   task.parts = static_cast<std::uint32_t>(ceil_div(task.words_per_row, task.part_words));
-  const std::uint32_t fitting =
-      std::min(tile_elements / std::max(shape.k, 1u), tile_words / task.part_words);
-  task.rows_per_tile =
-      task.parts > 1 ? rows_per_group : std::max(fitting / rows_per_group, 1u) * rows_per_group;
+  const std::uint32_t groups = words / (task.part_words * rows_per_group);
+  task.groups_per_tile = task.parts > 1 ? 1 : groups;
+  task.rows_per_tile = task.groups_per_tile * rows_per_group;
   task.tiles = ceil_div(task.m, task.rows_per_tile) * task.parts;
-  task.wide = spikes.storage != DType::bit && shape.k != 0 &&
-              shape.k % (spikes.storage == DType::u2 ? 64 : 32) == 0 &&
+  const std::uint32_t piece = 128 / bits_of(spikes.storage);
+  task.wide = shape.k != 0 && shape.k % std::max(piece, 32u) == 0 &&
               reinterpret_cast<std::uintptr_t>(spikes.data) % 16 == 0;
   return task;
 }
 
-/// Elements of the workspace that run_tiles() needs for look-back.
-[[nodiscard]] inline std::uint64_t tile_states(const TileTask& task) {
-  return task.tiles + 1;
+/// Shared memory for the bits of a tile.
+inline std::size_t tile_bytes(const TileTask& task) {
+  return std::size_t{task.rows_per_tile} * task.part_words * 4;
 }
 
-/// Encodes in two launches: one resets the counters, the other does everything.
+inline unsigned tile_blocks(const TileTask& task) {
+  if (task.tiles > 0x7fffffffu) {
+    throw Error(ErrorCode::unsupported, "the tensor is too large for one launch of the encoder");
+  }
+  return static_cast<unsigned>(task.tiles);
+}
+
+/// Clears the status, the look-back words, and the one offset of a matrix without rows.
+inline void reset_tiles(const CudaContext& context, const TileTask& task) {
+  std::uint32_t* last =
+      task.offsets == nullptr ? nullptr : task.offsets + ceil_div(task.m, task.rows_per_group);
+  const std::uint64_t states = task.states == nullptr ? 0 : task.tiles;
+  clear_tiles<<<static_cast<unsigned>(ceil_div(std::max<std::uint64_t>(states, 1), 256)), 256, 0,
+                context.stream>>>(task.status, task.states, states, last);
+  check_launch();
+}
+
+template <class Emit>
+void launch_tiles(const CudaContext& context, DType storage, const TileTask& task,
+                  const Emit& emit) {
+  if (task.tiles == 0) return;
+  with_storage(storage, [&]<DType type>() {
+    encode_tiles<type, Emit>
+        <<<tile_blocks(task), tile_threads, tile_bytes(task), context.stream>>>(task, emit);
+  });
+  check_launch();
+}
+
+/// Encodes in two launches: one resets the counters, the other does everything. `states` has
+/// task.tiles words.
 template <class Emit>
 void run_tiles(const CudaContext& context, DType storage, TileTask task, const Emit& emit,
                std::uint32_t* offsets, EncodeStatus* status, std::uint64_t* states) {
   task.offsets = offsets;
   task.status = status;
   task.states = states;
-  const std::uint64_t count = tile_states(task);
-  std::uint32_t* last =
-      offsets == nullptr ? nullptr : offsets + ceil_div(task.m, task.rows_per_group);
-  reset_tiles<<<static_cast<unsigned>(ceil_div(count, 256)), 256, 0, context.stream>>>(
-      status, states, count, last);
-  check_launch();
-  if (task.tiles == 0) return;
-  with_storage(storage, [&]<DType type>() {
-    const std::size_t bytes = std::size_t{task.rows_per_tile} * task.part_words * 4;
-    if (bytes > 24 * 1024) {
-      check(cudaFuncSetAttribute(encode_tiles<type, Emit>,
-                                 cudaFuncAttributeMaxDynamicSharedMemorySize, 65536));
-    }
-    encode_tiles<type, Emit>
-        <<<static_cast<unsigned>(task.tiles), tile_threads, bytes, context.stream>>>(task, emit);
-  });
-  check_launch();
+  reset_tiles(context, task);
+  launch_tiles(context, storage, task, emit);
 }
 
 }  // namespace spiketune::cuda

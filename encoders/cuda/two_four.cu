@@ -9,46 +9,65 @@ namespace cuda {
 namespace {
 
 /// A unit is a spike of the residual. Slots are where they are whatever the other rows hold, so the
-/// tile writes them on the side.
+/// tile writes them as it splits its words; what has no slot takes the place of the word.
 struct EmitTwoFour {
+  static constexpr bool each_spike = false;
   TwoFour two_four;
   ValueSource source;
 
-  __device__ std::uint32_t mask(const TileBits& bits, std::uint32_t row, std::uint32_t w) const {
-    return two_four.prune() ? 0 : split_groups(bits.words[row * bits.words_per_row + w]).residual;
-  }
-  __device__ void store(std::uint64_t position, const TileBits& bits, std::uint32_t row,
-                        std::uint32_t column) const {
-    store_index(two_four.residual_column_indices, position, column);
-    source.copy_to(two_four.residual_values, position, bits.first_row + row, column);
-  }
   /// A thread makes a word of presence, from two words of spikes.
-  __device__ void rest(const TileBits& bits) const {
-    if (two_four.words_per_row == 0) return;  // no columns: the tile's word is not there
+  __device__ const std::uint32_t* units(const TileBits& bits, std::uint32_t*) const {
     const std::uint32_t pairs = (bits.words_per_row + 1) / 2;
+    const std::uint32_t total = two_four.words_per_row == 0 ? 0 : bits.rows * pairs;
+    const Divisor per_row(pairs);
     std::uint32_t beyond = 0;
-    for (std::uint32_t i = threadIdx.x; i < bits.rows * pairs; i += tile_threads) {
-      const std::uint32_t row = i / pairs;
+    for (std::uint32_t i = threadIdx.x; i < total; i += tile_threads) {
+      const std::uint32_t row = per_row.quotient(i);
       const std::uint32_t pair = i - row * pairs;
       const std::uint64_t out = bits.first_row + row;
       const std::uint32_t first_word = bits.first_word + 2 * pair;
-      std::uint32_t presence = 0;
-      for (std::uint32_t half = 0; half < 2 && 2 * pair + half < bits.words_per_row; ++half) {
-        const SplitGroups split = split_groups(bits.word(row, 2 * pair + half));
-        two_four.metadata[out * two_four.words_per_row + first_word + half] = split.metadata;
-        presence |= split.presence << (16 * half);
-        beyond += count_bits(split.residual);
-        store_slot_values(two_four, source, out, first_word + half, split.metadata, split.presence);
+      const std::uint64_t at = out * two_four.words_per_row + first_word;
+      std::uint32_t* here = bits.words + row * bits.words_per_row + 2 * pair;
+      const bool both = 2 * pair + 1 < bits.words_per_row;
+      const SplitGroups low = split_groups(here[0]);
+      const SplitGroups high = split_groups(both ? here[1] : 0);
+      if (both && at % 2 == 0) {
+        *reinterpret_cast<uint2*>(two_four.metadata.data + at) = {low.metadata, high.metadata};
+      } else {
+        two_four.metadata[at] = low.metadata;
+        if (both) two_four.metadata[at + 1] = high.metadata;
       }
-      two_four.presence[out * two_four.presence_words_per_row() + first_word / 2] = presence;
+      two_four.presence[out * two_four.presence_words_per_row() + first_word / 2] =
+          low.presence | high.presence << 16;
+      store_slot_values(two_four, source, out, first_word, low.metadata, low.presence);
+      if (both) {
+        store_slot_values(two_four, source, out, first_word + 1, high.metadata, high.presence);
+      }
+      beyond += count_bits(low.residual) + count_bits(high.residual);
+      here[0] = two_four.prune() ? 0 : low.residual;
+      if (both) here[1] = two_four.prune() ? 0 : high.residual;
     }
     if (two_four.prune()) add_to(&two_four.status->lost, beyond);
+    return bits.words;
   }
-  __device__ std::uint64_t capacity() const { return two_four.capacity; }
+  __device__ void store(const TileBits& bits, const std::uint32_t* staged, std::uint64_t first,
+                        std::uint32_t count) const {
+    const std::uint32_t first_column = 32 * bits.first_word;
+    store_units(
+        staged, first, count, two_four.capacity, two_four.values.type == DType::bit,
+        [&](std::uint64_t at, std::uint32_t unit) {
+          const std::uint32_t column = first_column + column_of(unit);
+          store_index(two_four.residual_column_indices, at, column);
+          source.copy_to(two_four.residual_values, at, bits.first_row + group_of(unit), column);
+        },
+        [&](std::uint64_t at, const uint4& units) {
+          store_columns(two_four.residual_column_indices, at, units, first_column);
+        });
+  }
 };
 
 TileTask plan_two_four(const SpikeView& spikes, const TwoFour& two_four) {
-  return plan_tiles(spikes, two_four.layout.row_order, 1, 1);
+  return plan_tiles(spikes, two_four.layout.row_order, 1);
 }
 
 }  // namespace
@@ -57,7 +76,7 @@ TileTask plan_two_four(const SpikeView& spikes, const TwoFour& two_four) {
 std::size_t encode_workspace_bytes(const CudaContext&, const SpikeView& spikes,
                                    const TwoFour& two_four) {
   WorkspaceCarver carver;
-  carver.take<std::uint64_t>(cuda::tile_states(cuda::plan_two_four(spikes, two_four)));
+  carver.take<std::uint64_t>(cuda::plan_two_four(spikes, two_four).tiles);
   return carver.bytes();
 }
 
@@ -66,7 +85,7 @@ void encode(const CudaContext& context, const SpikeView& spikes, const TwoFour& 
   check_encode(spikes, two_four, Space::device);
   WorkspaceCarver carver(workspace);
   const cuda::TileTask task = cuda::plan_two_four(spikes, two_four);
-  auto* states = carver.take<std::uint64_t>(cuda::tile_states(task));
+  auto* states = carver.take<std::uint64_t>(task.tiles);
   cuda::run_tiles(context, spikes.storage, task,
                   cuda::EmitTwoFour{two_four, value_source(spikes, two_four.layout.row_order)},
                   two_four.prune() ? nullptr : two_four.residual_row_offsets.data, two_four.status,
