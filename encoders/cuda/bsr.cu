@@ -11,12 +11,14 @@ namespace {
 /// A unit is a block, bit i of the word in which it begins: the i-th block of that word.
 struct EmitBsr {
   static constexpr bool each_spike = false;
+  static constexpr bool needs_spare = false;
   Bsr bsr;
   ValueSource source;
 
-  __device__ const std::uint32_t* units(const TileBits& bits, std::uint32_t* scratch) const {
+  __device__ const std::uint32_t* units(const TileBits& bits, std::uint32_t* scratch,
+                                        std::uint32_t*, Tally* tally) const {
     const std::uint32_t b = bsr.block_size();
-    return unite_rows(bits, b, (b + 31) / 32, scratch, [&](std::uint32_t any) {
+    return unite_rows(bits, b, (b + 31) / 32, scratch, tally, [&](std::uint32_t any) {
       std::uint32_t blocks = 0;
       for (std::uint32_t i = 0; i * b < 32; ++i) {
         blocks |= std::uint32_t{(any >> (i * b) & low_mask(b)) != 0} << i;
@@ -41,11 +43,10 @@ struct EmitBsr {
     }
     return result;
   }
-  __device__ void store(const TileBits& bits, const std::uint32_t* staged, std::uint64_t first,
-                        std::uint32_t count) const {
+  __device__ void store(const TileBits& bits, const std::uint32_t* staged, const std::uint32_t*,
+                        std::uint64_t first, std::uint32_t count) const {
     if (first >= bsr.capacity) return;
     count = static_cast<std::uint32_t>(std::min<std::uint64_t>(count, bsr.capacity - first));
-    staged += first % 4;
     const std::uint32_t b = bsr.block_size();
     const auto block_column = [&](std::uint32_t unit) {
       const std::uint32_t column = 32 * (bits.first_word + column_of(unit) / 32);
@@ -82,7 +83,7 @@ TileTask plan_bsr(const SpikeView& spikes, const Bsr& bsr) {
 
 std::size_t encode_workspace_bytes(const CudaContext&, const SpikeView& spikes, const Bsr& bsr) {
   WorkspaceCarver carver;
-  carver.take<std::uint64_t>(cuda::plan_bsr(spikes, bsr).tiles);
+  carver.take<std::uint64_t>(cuda::tile_states(cuda::plan_bsr(spikes, bsr)));
   return carver.bytes();
 }
 
@@ -91,7 +92,7 @@ void encode(const CudaContext& context, const SpikeView& spikes, const Bsr& bsr,
   check_encode(spikes, bsr, Space::device);
   WorkspaceCarver carver(workspace);
   const cuda::TileTask task = cuda::plan_bsr(spikes, bsr);
-  auto* states = carver.take<std::uint64_t>(task.tiles);
+  auto* states = carver.take<std::uint64_t>(cuda::tile_states(task));
   cuda::run_tiles(context, spikes.storage, task,
                   cuda::EmitBsr{bsr, value_source(spikes, bsr.layout.row_order)},
                   bsr.block_row_offsets.data, bsr.status, states);

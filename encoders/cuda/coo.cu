@@ -10,14 +10,16 @@ namespace {
 /// A unit is a nonzero, as in CSR, but it brings its row along and rows need no offsets.
 struct EmitCoo {
   static constexpr bool each_spike = true;
+  static constexpr bool needs_spare = false;
   Coo coo;
   ValueSource source;
 
-  __device__ const std::uint32_t* units(const TileBits& bits, std::uint32_t*) const {
+  __device__ const std::uint32_t* units(const TileBits& bits, std::uint32_t*, std::uint32_t*,
+                                        Tally*) const {
     return bits.words;
   }
-  __device__ void store(const TileBits& bits, const std::uint32_t* staged, std::uint64_t first,
-                        std::uint32_t count) const {
+  __device__ void store(const TileBits& bits, const std::uint32_t* staged, const std::uint32_t*,
+                        std::uint64_t first, std::uint32_t count) const {
     const auto row = [&](std::uint32_t unit) {
       return static_cast<std::uint32_t>(bits.first_row) + group_of(unit);
     };
@@ -47,7 +49,7 @@ TileTask plan_coo(const SpikeView& spikes, const Coo& coo) {
 
 std::size_t encode_workspace_bytes(const CudaContext&, const SpikeView& spikes, const Coo& coo) {
   WorkspaceCarver carver;
-  carver.take<std::uint64_t>(cuda::plan_coo(spikes, coo).tiles);
+  carver.take<std::uint64_t>(cuda::tile_states(cuda::plan_coo(spikes, coo)));
   return carver.bytes();
 }
 
@@ -56,7 +58,7 @@ void encode(const CudaContext& context, const SpikeView& spikes, const Coo& coo,
   check_encode(spikes, coo, Space::device);
   WorkspaceCarver carver(workspace);
   const cuda::TileTask task = cuda::plan_coo(spikes, coo);
-  auto* states = carver.take<std::uint64_t>(task.tiles);
+  auto* states = carver.take<std::uint64_t>(cuda::tile_states(task));
   cuda::run_tiles(context, spikes.storage, task,
                   cuda::EmitCoo{coo, value_source(spikes, coo.layout.row_order)}, nullptr,
                   coo.status, states);

@@ -36,15 +36,15 @@ template <DType storage>
 __global__ void __launch_bounds__(tile_threads, tile_blocks_per_sm)
     pack_columns(const __grid_constant__ TileTask task, std::uint32_t* columns) {
   extern __shared__ uint4 shared[];
-  auto* words = reinterpret_cast<std::uint32_t*>(shared);
+  auto* words = reinterpret_cast<std::uint32_t*>(shared + raw_pieces<storage>(task));
   const TileBits bits(task, blockIdx.x, words);
-  pack_tile<storage>(task, bits, words);
+  fetch_tile<storage>(task, bits, shared);
+  pack_tile<storage>(task, bits, shared, words);
   __syncthreads();
   constexpr std::uint32_t blocks = 4;
   const std::uint32_t lane = threadIdx.x % 32;
   const std::uint64_t column_words = ceil_div(task.m, 32);
-  const std::uint32_t items =
-      (bits.rows + 32 * blocks - 1) / (32 * blocks) * bits.words_per_row;
+  const std::uint32_t items = (bits.rows + 32 * blocks - 1) / (32 * blocks) * bits.words_per_row;
   for (std::uint32_t item = threadIdx.x / 32; item < items; item += tile_threads / 32) {
     const std::uint32_t strip = item / bits.words_per_row;
     const std::uint32_t w = item - strip * bits.words_per_row;
@@ -68,14 +68,16 @@ __global__ void __launch_bounds__(tile_threads, tile_blocks_per_sm)
 /// Rows of the transposed matrix are columns.
 struct EmitCsc {
   static constexpr bool each_spike = true;
+  static constexpr bool needs_spare = false;
   Csc csc;
   ValueSource source;
 
-  __device__ const std::uint32_t* units(const TileBits& bits, std::uint32_t*) const {
+  __device__ const std::uint32_t* units(const TileBits& bits, std::uint32_t*, std::uint32_t*,
+                                        Tally*) const {
     return bits.words;
   }
-  __device__ void store(const TileBits& bits, const std::uint32_t* staged, std::uint64_t first,
-                        std::uint32_t count) const {
+  __device__ void store(const TileBits& bits, const std::uint32_t* staged, const std::uint32_t*,
+                        std::uint64_t first, std::uint32_t count) const {
     const std::uint32_t first_row = 32 * bits.first_word;
     store_units(
         staged, first, count, csc.capacity, csc.values.type == DType::bit,
@@ -106,11 +108,15 @@ __global__ void decode_columns(const Csc csc, const MutableSpikeView spikes, con
 
 struct Scratch {
   Scratch(WorkspaceCarver& carver, const SpikeView& spikes)
-      : columns{nullptr, {1, spikes.shape.k, static_cast<std::uint32_t>(spikes.shape.m())},
-                DType::bit, ValueKind::binary, RowOrder::time_major, Space::device} {
+      : columns{nullptr,
+                {1, spikes.shape.k, static_cast<std::uint32_t>(spikes.shape.m())},
+                DType::bit,
+                ValueKind::binary,
+                RowOrder::time_major,
+                Space::device} {
     columns.data = carver.take<std::uint32_t>(columns.bytes() / 4);
     task = plan_tiles(columns, columns.row_order, 1);
-    task.states = carver.take<std::uint64_t>(task.tiles);
+    task.states = carver.take<std::uint64_t>(tile_states(task));
   }
   SpikeView columns;  ///< the transpose, as bits
   TileTask task{};
@@ -141,16 +147,16 @@ void encode(const CudaContext& context, const SpikeView& spikes, const Csc& csc,
   cuda::TileTask task = cuda::plan_tiles(spikes, order, cuda::rows_per_tile);
   task.status = csc.status;
   cuda::with_storage(spikes.storage, [&]<DType storage>() {
+    const std::size_t bytes =
+        cuda::tile_bytes<storage>(task) - cuda::staged_units<storage> * sizeof(std::uint32_t);
+    cuda::allow_shared(cuda::pack_columns<storage>, bytes);
     cuda::pack_columns<storage>
-        <<<cuda::tile_blocks(task), cuda::tile_threads, cuda::tile_bytes(task), context.stream>>>(
+        <<<cuda::tile_blocks(task), cuda::tile_threads, bytes, context.stream>>>(
             task, static_cast<std::uint32_t*>(const_cast<void*>(scratch.columns.data)));
   });
   cuda::check_launch();
-  cuda::encode_tiles<DType::bit, cuda::EmitCsc>
-      <<<cuda::tile_blocks(scratch.task), cuda::tile_threads, cuda::tile_bytes(scratch.task),
-         context.stream>>>(scratch.task,
-                           cuda::EmitCsc{csc, value_source(spikes, order)});
-  cuda::check_launch();
+  cuda::launch_tiles<DType::bit>(context, scratch.task,
+                                 cuda::EmitCsc{csc, value_source(spikes, order)});
 }
 
 template <>

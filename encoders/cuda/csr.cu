@@ -10,14 +10,16 @@ namespace {
 /// A unit is a nonzero; the words of units are the packed rows themselves.
 struct EmitCsr {
   static constexpr bool each_spike = true;
+  static constexpr bool needs_spare = false;
   Csr csr;
   ValueSource source;
 
-  __device__ const std::uint32_t* units(const TileBits& bits, std::uint32_t*) const {
+  __device__ const std::uint32_t* units(const TileBits& bits, std::uint32_t*, std::uint32_t*,
+                                        Tally*) const {
     return bits.words;
   }
-  __device__ void store(const TileBits& bits, const std::uint32_t* staged, std::uint64_t first,
-                        std::uint32_t count) const {
+  __device__ void store(const TileBits& bits, const std::uint32_t* staged, const std::uint32_t*,
+                        std::uint64_t first, std::uint32_t count) const {
     const std::uint32_t first_column = 32 * bits.first_word;
     store_units(
         staged, first, count, csr.capacity, csr.values.type == DType::bit,
@@ -41,7 +43,7 @@ TileTask plan_csr(const SpikeView& spikes, const Csr& csr) {
 
 std::size_t encode_workspace_bytes(const CudaContext&, const SpikeView& spikes, const Csr& csr) {
   WorkspaceCarver carver;
-  carver.take<std::uint64_t>(cuda::plan_csr(spikes, csr).tiles);
+  carver.take<std::uint64_t>(cuda::tile_states(cuda::plan_csr(spikes, csr)));
   return carver.bytes();
 }
 
@@ -50,7 +52,7 @@ void encode(const CudaContext& context, const SpikeView& spikes, const Csr& csr,
   check_encode(spikes, csr, Space::device);
   WorkspaceCarver carver(workspace);
   const cuda::TileTask task = cuda::plan_csr(spikes, csr);
-  auto* states = carver.take<std::uint64_t>(task.tiles);
+  auto* states = carver.take<std::uint64_t>(cuda::tile_states(task));
   cuda::run_tiles(context, spikes.storage, task,
                   cuda::EmitCsr{csr, value_source(spikes, csr.layout.row_order)},
                   csr.row_offsets.data, csr.status, states);

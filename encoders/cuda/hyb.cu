@@ -94,7 +94,7 @@ std::size_t encode_workspace_bytes(const CudaContext&, const SpikeView& spikes, 
   WorkspaceCarver carver;
   const cuda::TileTask task = cuda::plan_tiles(spikes, hyb.layout.row_order, 1);
   if (cuda::rows_fit(task)) {
-    carver.take<std::uint64_t>(task.tiles);
+    carver.take<std::uint64_t>(cuda::tile_states(task));
   } else {
     cuda::Scratch(carver, spikes);
   }
@@ -109,7 +109,7 @@ void encode(const CudaContext& context, const SpikeView& spikes, const Hyb& hyb,
   const ValueSource source = value_source(spikes, order);
   const cuda::TileTask task = cuda::plan_tiles(spikes, order, 1);
   if (cuda::rows_fit(task)) {
-    auto* states = carver.take<std::uint64_t>(task.tiles);
+    auto* states = carver.take<std::uint64_t>(cuda::tile_states(task));
     cuda::run_slots(context, spikes.storage, task, cuda::EmitHyb{hyb, source}, hyb.status, states);
     return;
   }
@@ -122,8 +122,8 @@ void encode(const CudaContext& context, const SpikeView& spikes, const Hyb& hyb,
                                                                         scratch.tail_offsets);
   cuda::check_launch();
   cuda::exclusive_scan(context, scratch.tail_offsets, bits.m + 1, scratch.scan, scratch.scan_size);
-  cuda::expand_hyb<<<blocks, cuda::block_threads, 0, context.stream>>>(
-      bits, source, scratch.tail_offsets, hyb);
+  cuda::expand_hyb<<<blocks, cuda::block_threads, 0, context.stream>>>(bits, source,
+                                                                       scratch.tail_offsets, hyb);
   cuda::check_launch();
 }
 

@@ -3,8 +3,8 @@
 /// One pass for formats whose rows have slots: ELL, and HYB with a tail for what finds none.
 ///
 /// As encoders/cuda/tile.cuh, but spike i of row r goes to slot r·width + i, so that the slots of a
-/// tile are one run of memory and need no look-back; only a tail does. A matrix whose rows are longer
-/// than a tile takes the long way: pack(), then a warp for each row.
+/// tile are one run of memory and need no look-back; only a tail does. A matrix whose rows are
+/// longer than a tile takes the long way: pack(), then a warp for each row.
 
 #include "spiketune/encoders/cuda/tile.cuh"
 #include "spiketune/formats/ell.hpp"
@@ -45,9 +45,9 @@ __device__ inline void write_slots(const TileBits& bits, const std::uint32_t* st
 }
 
 /// Stages the spikes of which first(row) + ordinal of the spike in the row is in [window, window +
-/// staged_units), but those only of which the ordinal is in [low, high). `starts[row]` is the number
-/// of spikes in the tile before that row.
-template <std::uint32_t most, class First>
+/// staged_units<storage>), but those only of which the ordinal is in [low, high). `starts[row]` is
+/// the number of spikes in the tile before that row.
+template <DType storage, std::uint32_t most, class First>
 __device__ void stage_spikes(const OwnedUnits<most>& own, std::uint32_t mine,
                              const std::uint32_t* starts, std::uint32_t low, std::uint32_t high,
                              std::uint32_t window, std::uint32_t* staged, First&& first) {
@@ -57,101 +57,108 @@ __device__ void stage_spikes(const OwnedUnits<most>& own, std::uint32_t mine,
     const std::uint32_t count = count_bits(word);
     const std::uint32_t ordinal = before - starts[row];
     const auto begin = static_cast<std::int32_t>(first(row) + ordinal - window);
-    if (begin >= static_cast<std::int32_t>(staged_units) ||
+    if (begin >= static_cast<std::int32_t>(staged_units<storage>) ||
         begin + static_cast<std::int32_t>(count) <= 0 || ordinal >= high ||
         ordinal + count <= low) {
       return;
     }
     const std::uint32_t unit = row << 16 | 32 * w;
     std::uint32_t at = static_cast<std::uint32_t>(begin) + count;
-    if (begin >= 0 && at <= staged_units && ordinal >= low && ordinal + count <= high) {
+    if (begin >= 0 && at <= staged_units<storage> && ordinal >= low && ordinal + count <= high) {
       for_each_bit_down(word, [&](std::uint32_t bit) { out.store(--at, unit + bit); });
       return;
     }
     std::uint32_t next = ordinal + count;
     for_each_bit_down(word, [&](std::uint32_t bit) {
       --next;
-      if (--at < staged_units && next >= low && next < high) out.store(at, unit + bit);
+      if (--at < staged_units<storage> && next >= low && next < high) out.store(at, unit + bit);
     });
   });
 }
 
-/// Emit: std::uint32_t width(); bool tail; void slots(bits, staged, first, count) and, with a tail,
+/// Where the tails of a tile's rows begin among those of the tile; returns how many spikes they
+/// have. All threads call.
+__device__ inline std::uint32_t find_tails(const std::uint32_t* starts, std::uint32_t rows,
+                                           std::uint32_t width, std::uint32_t* tail_starts) {
+  const std::uint32_t per_thread = (rows + tile_threads - 1) / tile_threads;
+  const std::uint32_t begin = std::min(threadIdx.x * per_thread, rows);
+  const std::uint32_t end = std::min(begin + per_thread, rows);
+  const auto beyond = [&](std::uint32_t row) {
+    const std::uint32_t length = starts[row + 1] - starts[row];
+    return length > width ? length - width : 0;
+  };
+  std::uint32_t sum = 0;
+  for (std::uint32_t row = begin; row < end; ++row) sum += beyond(row);
+  std::uint32_t total = 0;
+  std::uint32_t at = block_exclusive_sum(sum, &total);
+  for (std::uint32_t row = begin; row < end; ++row) {
+    tail_starts[row] = at;
+    at += beyond(row);
+  }
+  return total;
+}
+
+/// Emit: std::uint32_t width(); has_tail; void slots(bits, staged, first, count) and, with a tail,
 /// void tail(bits, staged, first, count) write what is staged.
 template <DType storage, class Emit>
 __global__ void __launch_bounds__(tile_threads, tile_blocks_per_sm)
     encode_slots(const __grid_constant__ TileTask task, const __grid_constant__ Emit emit) {
   extern __shared__ uint4 shared[];
-  alignas(16) __shared__ std::uint32_t staged[staged_units + 4];
-  auto* words = reinterpret_cast<std::uint32_t*>(shared);
-  const TileBits bits(task, blockIdx.x, words);
-  std::uint32_t* starts = words + task.rows_per_tile * task.part_words;
-  pack_tile<storage>(task, bits, words);
-  __syncthreads();
-  const OwnedUnits<owned_words<storage>> own(words, bits.total_words(), bits.words_per_row);
-  std::uint32_t total = 0;
-  const std::uint32_t mine = block_exclusive_sum(own.count, &total);
-  own.store_starts(mine, starts);
-  if (threadIdx.x == 0) starts[bits.rows] = total;
-  __syncthreads();
-  if (threadIdx.x == 0 && total != 0) {
-    atomicAdd(reinterpret_cast<unsigned long long*>(&task.status->nnz),
-              static_cast<unsigned long long>(total));
-  }
-  const std::uint32_t width = emit.width();
-
-  std::uint32_t tails = 0;
-  std::uint64_t tail_base = 0;
+  uint4* raw = shared;
+  auto* words = reinterpret_cast<std::uint32_t*>(raw + raw_pieces<storage>(task));
+  std::uint32_t* staged = words + tile_threads * owned_words<storage>;
+  std::uint32_t* starts = staged + staged_units<storage>;
   std::uint32_t* tail_starts = starts + task.rows_per_tile + 1;
-  if constexpr (Emit::has_tail) {
-    const std::uint32_t per_thread = (bits.rows + tile_threads - 1) / tile_threads;
-    const std::uint32_t begin = std::min(threadIdx.x * per_thread, bits.rows);
-    const std::uint32_t end = std::min(begin + per_thread, bits.rows);
-    const auto beyond = [&](std::uint32_t row) {
-      const std::uint32_t length = starts[row + 1] - starts[row];
-      return length > width ? length - width : 0;
-    };
-    std::uint32_t sum = 0;
-    for (std::uint32_t row = begin; row < end; ++row) sum += beyond(row);
-    std::uint32_t at = block_exclusive_sum(sum, &tails);
-    for (std::uint32_t row = begin; row < end; ++row) {
-      tail_starts[row] = at;
-      at += beyond(row);
-    }
-    tail_base = place_tile(task, blockIdx.x, tails, false);  // with a barrier
-  } else {
-    std::uint32_t longest = 0;
-    for (std::uint32_t row = threadIdx.x; row < bits.rows; row += tile_threads) {
-      longest = std::max(longest, starts[row + 1] - starts[row]);
-    }
-    raise_to(&task.status->needed, longest);
-  }
-
-  const std::uint64_t first_slot = bits.first_row * width;
-  const auto shift = static_cast<std::uint32_t>(first_slot % 4);
-  const std::uint32_t slots = bits.rows * width;
-  for (std::uint32_t window = 0; window < slots; window += staged_units) {
-    const std::uint32_t count = slots - window < staged_units ? slots - window : staged_units;
-    for (std::uint32_t i = threadIdx.x; i < (shift + count + 3) / 4; i += tile_threads) {
-      reinterpret_cast<uint4*>(staged)[i] = {empty_slot, empty_slot, empty_slot, empty_slot};
-    }
-    __syncthreads();
-    stage_spikes(own, mine, starts, 0, width, window, staged + shift,
-                 [&](std::uint32_t row) { return row * width; });
-    __syncthreads();
-    emit.slots(bits, staged, first_slot + window, count);
-    __syncthreads();
-  }
-  if constexpr (Emit::has_tail) {
-    for (std::uint32_t window = 0; window < tails; window += staged_units) {
-      const std::uint32_t count = tails - window < staged_units ? tails - window : staged_units;
-      stage_spikes(own, mine, starts, width, empty_slot, window, staged + tail_base % 4,
-                   [&](std::uint32_t row) { return tail_starts[row] - width; });
-      __syncthreads();
-      emit.tail(bits, staged, tail_base + window, count);
-      __syncthreads();
-    }
-  }
+  const std::uint32_t width = emit.width();
+  Tally tally;
+  std::uint32_t longest = 0;
+  for_each_tile<storage, Emit::has_tail>(
+      task, raw, words, [&](const TileBits& bits, std::uint64_t tile) {
+        const OwnedUnits<owned_words<storage>> own(words, bits.total_words(), bits.words_per_row);
+        tally.spikes += own.count;
+        std::uint32_t total = 0;
+        const std::uint32_t mine = block_exclusive_sum(own.count, &total);
+        own.store_starts(mine, starts);
+        if (threadIdx.x == 0) starts[bits.rows] = total;
+        __syncthreads();
+        std::uint32_t tails = 0;
+        if constexpr (Emit::has_tail) {
+          tails = find_tails(starts, bits.rows, width, tail_starts);
+          if (threadIdx.x == 0) publish(task.states, tile, tails);
+        } else {
+          for (std::uint32_t row = threadIdx.x; row < bits.rows; row += tile_threads) {
+            longest = std::max(longest, starts[row + 1] - starts[row]);
+          }
+        }
+        const std::uint32_t slots = bits.rows * width;
+        for (std::uint32_t window = 0; window < slots; window += staged_units<storage>) {
+          const std::uint32_t count =
+              slots - window < staged_units<storage> ? slots - window : staged_units<storage> + 0;
+          for (std::uint32_t i = threadIdx.x; i < (count + 3) / 4; i += tile_threads) {
+            reinterpret_cast<uint4*>(staged)[i] = {empty_slot, empty_slot, empty_slot, empty_slot};
+          }
+          __syncthreads();
+          stage_spikes<storage>(own, mine, starts, 0, width, window, staged,
+                                [&](std::uint32_t row) { return row * width; });
+          __syncthreads();
+          emit.slots(bits, staged, bits.first_row * width + window, count);
+          __syncthreads();
+        }
+        if constexpr (Emit::has_tail) {
+          const std::uint64_t base = place_tile(task, tile, tails, false);  // with a barrier
+          for (std::uint32_t window = 0; window < tails; window += staged_units<storage>) {
+            stage_spikes<storage>(own, mine, starts, width, empty_slot, window, staged,
+                                  [&](std::uint32_t row) { return tail_starts[row] - width; });
+            __syncthreads();
+            emit.tail(bits, staged, base + window,
+                      tails - window < staged_units<storage> ? tails - window
+                                                             : staged_units<storage> + 0);
+            __syncthreads();
+          }
+        }
+      });
+  add_to(&task.status->nnz, tally.spikes);
+  if constexpr (!Emit::has_tail) raise_to(&task.status->needed, longest);
 }
 
 /// Whether the rows of a matrix fit into tiles, so that run_slots() can take it.
@@ -167,11 +174,12 @@ void run_slots(const CudaContext& context, DType storage, TileTask task, const E
   task.states = states;
   reset_tiles(context, task);
   if (task.tiles == 0) return;
-  const std::size_t bytes =
-      tile_bytes(task) + (std::size_t{task.rows_per_tile} + 1) * sizeof(std::uint32_t) * 2;
   with_storage(storage, [&]<DType type>() {
+    const std::size_t starts = (std::size_t{task.rows_per_tile} + 1) * (Emit::has_tail ? 2 : 1);
+    const std::size_t bytes = tile_bytes<type>(task) + starts * sizeof(std::uint32_t);
+    allow_shared(encode_slots<type, Emit>, bytes);
     encode_slots<type, Emit>
-        <<<tile_blocks(task), tile_threads, bytes, context.stream>>>(task, emit);
+        <<<resident_tile_blocks(context, task), tile_threads, bytes, context.stream>>>(task, emit);
   });
   check_launch();
 }

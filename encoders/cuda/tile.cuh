@@ -3,23 +3,31 @@
 /// One-pass encoders: the dense tensor is read once, packed to bits in shared memory, counted,
 /// placed, and expanded from the same bits.
 ///
-///   global --16 B loads--> registers --pack--> shared (bits) --popcount, scan--> counts
-///     counts --look-back over tiles--> offsets;  bits --expand--> shared (staging) --> global
+///   global --copied ahead--> shared (raw) --pack--> shared (bits) --popcount, scan--> counts
+///     bits --expand--> shared (staged);  counts --look-back over tiles--> offsets;
+///     staged --> global
 ///
-/// A tile is a run of whole groups of rows of 32 K elements (64 K of packed bits), or, where one
-/// group is larger than that, a part of its columns. Bytes: the input once and the encoding once.
-/// Bound by memory, but only just: an SM has about 25 instructions a warp for each 512 bytes.
+/// A tile is a run of whole groups of rows, 32 KB of input (8 KB where that is packed), or, where
+/// one group is larger than that, a part of its columns. Blocks stay and take tile after tile:
+/// while one is encoded, the input of the next is on its way. Bytes: the input once and the
+/// encoding once. Bound by memory, but only just: an SM has about 60 instructions a warp for each
+/// 1024 bytes.
 ///
 /// pack.cu keeps the bits; encode_tiles() below places units (nonzeros, blocks, vectors) one after
 /// another; slots.cuh puts them where rows have their slots. What is stored is up to an Emit:
 ///
-///   const std::uint32_t* units(bits, scratch)   words of units: bit i of word w of a group of rows
-///                                               is a unit. The bits themselves, or words made in
-///                                               `scratch`. All threads call
-///   void store(bits, units, first, count)       writes staged units: units[i] is group << 16 |
-///                                               32·w + bit. All threads call
-///   static constexpr bool each_spike            units are the spikes
+///   const std::uint32_t* units(bits, scratch, spare, tally)   words of units: bit i of word w of a
+///                                               group of rows is a unit. The bits themselves, or
+///                                               words made in `scratch`. All threads call
+///   void store(bits, units, spare, first, count)   writes staged units: units[i] is group << 16 |
+///                                               32·w + bit, and goes to first + i. All threads
+///                                               call
+///   static constexpr bool each_spike            units are the spikes; if not, units() tallies
+///   those static constexpr bool needs_spare           half of the memory for staged units is
+///   `spare`
 /// (D. Merrill and M. Garland, Single-pass Parallel Prefix Scan with Decoupled Look-back, 2016)
+
+#include <cuda_pipeline_primitives.h>
 
 #include <algorithm>
 #include <cuda/atomic>
@@ -38,11 +46,16 @@ namespace atomics = ::cuda;
 
 inline constexpr int tile_threads = 256;
 inline constexpr int tile_blocks_per_sm = 4;  ///< at least: 64 registers a thread
-inline constexpr std::uint32_t staged_units = 4096;  ///< a multiple of 4
-
-/// Words of a tile that a thread owns: 32 of these bits.
+/// Words of a tile that a thread owns.
+constexpr std::uint32_t owned_words_of(DType storage) {
+  return storage == DType::bit ? 8 : std::min(4u, 32 / bits_of(storage));
+}
 template <DType storage>
-inline constexpr std::uint32_t owned_words = storage == DType::bit ? 8 : 4;
+inline constexpr std::uint32_t owned_words = owned_words_of(storage);
+
+/// Units that are staged at a time. A tile of packed bits has more, and more memory for them.
+template <DType storage>
+inline constexpr std::uint32_t staged_units = storage == DType::bit ? 8192 : 4096;
 
 struct TileTask {
   const void* data;
@@ -60,7 +73,13 @@ struct TileTask {
   bool wide;               ///< rows are made of whole 16-byte pieces of whole words
   std::uint32_t* offsets;  ///< [groups + 1], or null
   EncodeStatus* status;
-  std::uint64_t* states;  ///< [tiles]: look-back words
+  std::uint64_t* states;  ///< [tiles + 1]: look-back words, and how many tiles are taken
+};
+
+/// What a block counts over all its tiles, a thread its share.
+struct Tally {
+  std::uint32_t spikes = 0;
+  std::uint32_t lost = 0;
 };
 
 /// Words of shared memory by their address there: a store is one instruction, where through a
@@ -78,7 +97,9 @@ class SharedWords {
   std::uint32_t at_;
 #else
   explicit SharedWords(std::uint32_t* words) : at_(words) {}
-  void store(std::uint32_t i, std::uint32_t value) const { at_[i] = value; }
+  void store(std::uint32_t i, std::uint32_t value) const {
+    at_[i] = value;
+  }
 
  private:
   std::uint32_t* at_;
@@ -102,8 +123,8 @@ struct TileBits {
     }
     first_group = first_row * task.groups_per_tile;
     first_row *= task.rows_per_tile;
-    rows = static_cast<std::uint32_t>(
-        std::min<std::uint64_t>(task.rows_per_tile, task.m - first_row));
+    rows =
+        static_cast<std::uint32_t>(std::min<std::uint64_t>(task.rows_per_tile, task.m - first_row));
     words_per_row = std::min(task.part_words, task.words_per_row - first_word);
   }
   [[nodiscard]] __device__ std::uint32_t total_words() const { return rows * words_per_row; }
@@ -120,8 +141,7 @@ struct Divisor {
   __device__ explicit Divisor(std::uint32_t divisor)
       : value(divisor), inverse(0xffffffffu / divisor + 1) {}
   [[nodiscard]] __device__ std::uint32_t quotient(std::uint32_t a) const {
-    return value == 1 ? a
-                      : static_cast<std::uint32_t>((std::uint64_t{a} * inverse) >> 32);
+    return value == 1 ? a : static_cast<std::uint32_t>((std::uint64_t{a} * inverse) >> 32);
   }
 };
 
@@ -141,9 +161,9 @@ class TileRows {
   [[nodiscard]] __device__ std::uint64_t source(std::uint32_t row) const {
     if (same_) return first_ + row;
     const std::uint64_t at = first_ + row;
-    const std::uint64_t quotient =
-        inner_ <= largest_near ? near_.quotient(static_cast<std::uint32_t>(at))
-                               : static_cast<std::uint64_t>(at >= inner_);
+    const std::uint64_t quotient = inner_ <= largest_near
+                                       ? near_.quotient(static_cast<std::uint32_t>(at))
+                                       : static_cast<std::uint64_t>(at >= inner_);
     return (at - quotient * inner_) * outer_ + quotient_ + quotient;
   }
 
@@ -157,17 +177,19 @@ class TileRows {
   Divisor near_;
 };
 
+using State = atomics::atomic_ref<std::uint64_t, atomics::thread_scope_device>;
+
+/// Tells the tiles behind this one its own sum. One thread calls.
+__device__ inline void publish(std::uint64_t* states, std::uint64_t tile, std::uint64_t aggregate) {
+  State(states[tile]).store(aggregate << 2 | (tile == 0 ? 2 : 1), atomics::memory_order_relaxed);
+}
+
 /// Sum of the aggregates of all tiles before `tile`. One warp calls; all its lanes get it.
 /// A state is value · 4 + flag; flag 0: nothing yet, 1: the tile's own sum, 2: sum up to its end.
-/// Blocks start in order, so those before one run or are done, and looking back cannot deadlock (as
-/// CUB relies on).
+/// Tiles are taken in order by blocks that run, so looking back cannot deadlock.
 __device__ inline std::uint64_t look_back(std::uint64_t* states, std::uint64_t tile,
                                           std::uint64_t aggregate) {
-  using State = atomics::atomic_ref<std::uint64_t, atomics::thread_scope_device>;
   const std::uint32_t lane = threadIdx.x % 32;
-  if (lane == 0) {
-    State(states[tile]).store(aggregate << 2 | (tile == 0 ? 2 : 1), atomics::memory_order_relaxed);
-  }
   std::uint64_t before = 0;
   for (std::uint64_t end = tile; end > 0;) {
     const bool there = lane < end;
@@ -178,9 +200,8 @@ __device__ inline std::uint64_t look_back(std::uint64_t* states, std::uint64_t t
     const std::uint32_t ends = __ballot_sync(all_lanes, (state & 3) == 2);
     const std::uint32_t last = ends != 0 ? lowest_bit(ends) : 31;
     // A tile has at most 2^16 units, but what comes before it may be any number.
-    before += __reduce_add_sync(all_lanes, lane < last || ends == 0
-                                               ? static_cast<std::uint32_t>(state >> 2)
-                                               : 0u);
+    before += __reduce_add_sync(
+        all_lanes, lane < last || ends == 0 ? static_cast<std::uint32_t>(state >> 2) : 0u);
     if (ends != 0) {
       before += __shfl_sync(all_lanes, state >> 2, static_cast<int>(last));
       break;
@@ -193,12 +214,11 @@ __device__ inline std::uint64_t look_back(std::uint64_t* states, std::uint64_t t
   return before;
 }
 
-/// Exclusive sum over the block, and the total; all threads call.
+/// Exclusive sum over the block, and the total; all threads call, and pass a barrier between calls.
 __device__ inline std::uint32_t block_exclusive_sum(std::uint32_t value, std::uint32_t* total) {
   __shared__ std::uint32_t warp_sums[tile_threads / 32];
   const std::uint32_t warp = threadIdx.x / 32;
   const std::uint32_t before_in_warp = warp_exclusive_sum(value);
-  __syncthreads();  // those of an earlier call have been read
   if (threadIdx.x % 32 == 31) warp_sums[warp] = before_in_warp + value;
   __syncthreads();
   std::uint32_t before = 0;
@@ -246,9 +266,9 @@ __device__ inline void pack_tile_bits(const TileTask& task, const TileBits& tile
   for (std::uint32_t i = threadIdx.x; i < tile.total_words(); i += tile_threads) {
     const std::uint32_t row = per_row.quotient(i);
     const std::uint32_t w = tile.first_word + i - row * tile.words_per_row;
-    words[i] = task.k == 0 ? 0
-                           : input[rows.source(row) * task.words_per_row + w] &
-                                 low_mask(task.k - 32 * w);
+    words[i] = task.k == 0
+                   ? 0
+                   : input[rows.source(row) * task.words_per_row + w] & low_mask(task.k - 32 * w);
   }
 }
 
@@ -273,38 +293,85 @@ __device__ void pack_tile_ragged(const TileTask& task, const TileBits& tile, std
   }
 }
 
-/// Whole pieces of 16 bytes, each of which a thread packs to bits of shared memory. place(i) is the
-/// piece of the tensor that is the i-th of the tile.
-template <DType storage, bool binary, class Place>
-__device__ void pack_pieces(const TileTask& task, std::uint32_t pieces, std::uint32_t* words,
-                            Place&& place) {
+/// Pieces of 16 bytes in a tile that is as large as can be.
+template <DType storage>
+inline constexpr std::uint32_t tile_pieces = tile_threads* owned_words<storage> * 32 *
+                                             bits_of(storage) / 128;
+
+/// Pieces of shared memory that the input of a tile takes.
+template <DType storage>
+__host__ __device__ std::uint32_t raw_pieces(const TileTask& task) {
+  return task.wide ? tile_pieces<storage> : 0;
+}
+
+/// Starts to copy the input of a tile to `raw`, a piece of 16 bytes at a time. Where it is not made
+/// of such, there is nothing to do: pack_tile() reads it. Each thread later packs what it copies.
+template <DType storage>
+__device__ void fetch_tile(const TileTask& task, const TileBits& tile, uint4* raw) {
+  if (!task.wide) return;
   constexpr std::uint32_t elements = 128 / bits_of(storage);
-  constexpr int unroll = 4;
-  const ValueKind kind = binary ? ValueKind::binary : task.kind;
+  const std::uint32_t pieces = tile.total_words() * 32 / elements;
+  const std::uint64_t row_pieces = task.k / elements;
   const auto* input = static_cast<const uint4*>(task.data);
+  if (task.map.from == task.map.to && task.parts == 1) {
+    input += tile.first_row * row_pieces + threadIdx.x;
+    raw += threadIdx.x;
+    if (pieces == tile_pieces<storage>) {
+#pragma unroll
+      for (std::uint32_t i = 0; i < tile_pieces<storage>; i += tile_threads) {
+        __pipeline_memcpy_async(raw + i, input + i, 16);
+      }
+    } else {
+      for (std::uint32_t i = 0; threadIdx.x + i < pieces; i += tile_threads) {
+        __pipeline_memcpy_async(raw + i, input + i, 16);
+      }
+    }
+  } else {
+    const TileRows rows(task.map, tile.first_row);
+    const Divisor per_row(tile.words_per_row * 32 / elements);
+    const std::uint64_t first = std::uint64_t{tile.first_word} * 32 / elements;
+    for (std::uint32_t i = threadIdx.x; i < pieces; i += tile_threads) {
+      const std::uint32_t row = per_row.quotient(i);
+      __pipeline_memcpy_async(
+          raw + i, input + rows.source(row) * row_pieces + first + (i - row * per_row.value), 16);
+    }
+  }
+  __pipeline_commit();
+}
+
+/// Packs pieces that a thread has copied to bits of shared memory. `whole`: the tile has all that a
+/// tile can have.
+template <DType storage, bool binary, bool whole>
+__device__ void pack_pieces(const TileTask& task, const TileBits& tile, const uint4* raw,
+                            std::uint32_t* words) {
+  constexpr std::uint32_t elements = 128 / bits_of(storage);
+  constexpr int unroll = std::min(4, static_cast<int>(tile_pieces<storage>) / tile_threads);
+  const std::uint32_t pieces = whole ? tile_pieces<storage> : tile.total_words() * 32 / elements;
+  const ValueKind kind = binary ? ValueKind::binary : task.kind;
+#pragma unroll 2
   for (std::uint32_t begin = threadIdx.x; begin - threadIdx.x < pieces;
        begin += tile_threads * unroll) {
     uint4 loaded[unroll];
 #pragma unroll
     for (int u = 0; u < unroll; ++u) {
       const std::uint32_t i = begin + u * tile_threads;
-      loaded[u] = i < pieces ? __ldcs(input + place(i)) : uint4{0, 0, 0, 0};
+      loaded[u] = whole || i < pieces ? raw[i] : uint4{0, 0, 0, 0};
     }
     std::uint32_t invalid = 0;
 #pragma unroll
     for (int u = 0; u < unroll; ++u) {
       const std::uint32_t i = begin + u * tile_threads;
       if constexpr (storage == DType::bit) {
-        if (i < pieces) reinterpret_cast<uint4*>(words)[i] = loaded[u];
+        if (whole || i < pieces) reinterpret_cast<uint4*>(words)[i] = loaded[u];
       } else {
         PackedPiece<storage> piece = pack_piece<storage>(loaded[u], kind);
         invalid |= piece.invalid;
         if constexpr (storage == DType::f32) {  // two lanes make a byte
           piece.bits |= __shfl_down_sync(all_lanes, piece.bits, 1) << 4;
-          if (i < pieces && i % 2 == 0) {
+          if ((whole || i < pieces) && i % 2 == 0) {
             reinterpret_cast<std::uint8_t*>(words)[i / 2] = static_cast<std::uint8_t>(piece.bits);
           }
-        } else if (i < pieces) {
+        } else if (whole || i < pieces) {
           using Bits = std::conditional_t<
               storage == DType::u2, std::uint64_t,
               std::conditional_t<storage == DType::u8, std::uint16_t, std::uint8_t>>;
@@ -316,38 +383,29 @@ __device__ void pack_pieces(const TileTask& task, std::uint32_t pieces, std::uin
 #pragma unroll
     for (int u = 0; u < unroll; ++u) {
       const std::uint32_t i = begin + u * tile_threads;
-      if (i < pieces) report_piece<storage>(task.status, loaded[u], kind, place(i) * elements);
+      if (i >= pieces) continue;
+      const std::uint32_t per_row = tile.words_per_row * 32 / elements;
+      const std::uint64_t row = task.map.source(tile.first_row + i / per_row);
+      const std::uint64_t k = tile.first_word * 32 + i % per_row * elements;
+      report_piece<storage>(task.status, loaded[u], kind, row * task.k + k);
     }
   }
 }
 
-template <DType storage, bool binary>
-__device__ void pack_tile_wide(const TileTask& task, const TileBits& tile, std::uint32_t* words) {
-  constexpr std::uint32_t elements = 128 / bits_of(storage);
-  const std::uint32_t pieces = tile.total_words() * 32 / elements;
-  const std::uint64_t row_pieces = task.k / elements;
-  if (task.map.from == task.map.to && task.parts == 1) {
-    const std::uint64_t first = tile.first_row * row_pieces;
-    pack_pieces<storage, binary>(task, pieces, words, [&](std::uint32_t i) { return first + i; });
-  } else {
-    const TileRows rows(task.map, tile.first_row);
-    const Divisor per_row(tile.words_per_row * 32 / elements);
-    const std::uint64_t first = std::uint64_t{tile.first_word} * 32 / elements;
-    pack_pieces<storage, binary>(task, pieces, words, [&](std::uint32_t i) {
-      const std::uint32_t row = per_row.quotient(i);
-      return rows.source(row) * row_pieces + first + (i - row * per_row.value);
-    });
-  }
-}
-
-/// Packs a tile of the input into shared memory. All threads call; a barrier must follow.
+/// Packs a tile, of which the input has been fetched, into shared memory. All threads call; a
+/// barrier must follow.
 template <DType storage>
-__device__ void pack_tile(const TileTask& task, const TileBits& tile, std::uint32_t* words) {
+__device__ void pack_tile(const TileTask& task, const TileBits& tile, const uint4* raw,
+                          std::uint32_t* words) {
   if (task.wide) {
-    if (storage == DType::bit || task.kind == ValueKind::binary) {
-      pack_tile_wide<storage, true>(task, tile, words);
+    __pipeline_wait_prior(0);
+    const bool whole = tile.total_words() == tile_threads * owned_words<storage>;
+    if (storage != DType::bit && task.kind != ValueKind::binary) {
+      pack_pieces<storage, storage == DType::bit, false>(task, tile, raw, words);
+    } else if (whole) {
+      pack_pieces<storage, true, true>(task, tile, raw, words);
     } else {
-      pack_tile_wide<storage, storage == DType::bit>(task, tile, words);
+      pack_pieces<storage, true, false>(task, tile, raw, words);
     }
   } else if constexpr (storage == DType::bit) {
     pack_tile_bits(task, tile, words);
@@ -358,28 +416,33 @@ __device__ void pack_tile(const TileTask& task, const TileBits& tile, std::uint3
 
 /// Words of units for formats whose unit is a column, or some columns, of a group of rows:
 /// scratch[group][w] = unit_word(words w to w + width - 1 of all rows or-ed together) where w is a
-/// multiple of `width`, else 0. All threads call.
+/// multiple of `width`, else 0. Tallies the spikes. All threads call; four neighbours share a word.
 template <class UnitWord>
 __device__ const std::uint32_t* unite_rows(const TileBits& bits, std::uint32_t rows_per_group,
                                            std::uint32_t width, std::uint32_t* scratch,
-                                           UnitWord&& unit_word) {
+                                           Tally* tally, UnitWord&& unit_word) {
   const std::uint32_t groups = (bits.rows + rows_per_group - 1) / rows_per_group;
+  const std::uint32_t total = groups * bits.words_per_row;
   const Divisor per_group(bits.words_per_row);
-  for (std::uint32_t i = threadIdx.x; i < groups * bits.words_per_row; i += tile_threads) {
+  for (std::uint32_t begin = 0; begin < 4 * total; begin += tile_threads) {
+    const std::uint32_t i = (begin + threadIdx.x) / 4;
     const std::uint32_t group = per_group.quotient(i);
     const std::uint32_t w = i - group * bits.words_per_row;
-    const std::uint32_t first = group * rows_per_group;
-    const std::uint32_t rows = std::min(rows_per_group, bits.rows - first);
+    const std::uint32_t end = std::min((group + 1) * rows_per_group, bits.rows);
     std::uint32_t any = 0;
-    if (w % width == 0) {
+    if (i < total && w % width == 0) {
       for (std::uint32_t other = w; other < std::min(w + width, bits.words_per_row); ++other) {
-        const std::uint32_t* word = bits.words + first * bits.words_per_row + other;
 #pragma unroll 4
-        for (std::uint32_t r = 0; r < rows; ++r) any |= word[r * bits.words_per_row];
+        for (std::uint32_t r = group * rows_per_group + threadIdx.x % 4; r < end; r += 4) {
+          const std::uint32_t word = bits.words[r * bits.words_per_row + other];
+          tally->spikes += count_bits(word);
+          any |= word;
+        }
       }
-      any = unit_word(any);
     }
-    scratch[i] = any;
+    any |= __shfl_xor_sync(all_lanes, any, 1);
+    any |= __shfl_xor_sync(all_lanes, any, 2);
+    if (i < total && threadIdx.x % 4 == 0) scratch[i] = unit_word(any);
   }
   return scratch;
 }
@@ -388,25 +451,27 @@ __device__ const std::uint32_t* unite_rows(const TileBits& bits, std::uint32_t r
 template <std::uint32_t most>
 struct OwnedUnits {
   std::uint32_t words[most];
-  std::uint32_t group;            ///< of the first
-  std::uint32_t w;                ///< its place in the group
+  std::uint32_t group;  ///< of the first
+  std::uint32_t w;      ///< its place in the group
   std::uint32_t words_per_group;
-  std::uint32_t count = 0;        ///< units
+  std::uint32_t count = 0;  ///< units
 
   __device__ OwnedUnits(const std::uint32_t* units, std::uint32_t total, std::uint32_t per_group)
       : words_per_group(per_group) {
     const std::uint32_t per_thread = (total + tile_threads - 1) / tile_threads;
     const std::uint32_t begin = threadIdx.x * per_thread;
-    if (per_thread == most && begin + most <= total) {
+    const bool full = per_thread == most && begin + most <= total;
+    if constexpr (most % 4 == 0) {
 #pragma unroll
-      for (std::uint32_t i = 0; i < most; i += 4) {
-        const uint4 four = *reinterpret_cast<const uint4*>(units + begin + i);
-        words[i] = four.x;
-        words[i + 1] = four.y;
-        words[i + 2] = four.z;
-        words[i + 3] = four.w;
+      for (std::uint32_t i = 0; full && i < most / 4; ++i) {
+        const uint4 four = reinterpret_cast<const uint4*>(units + begin)[i];
+        words[4 * i] = four.x;
+        words[4 * i + 1] = four.y;
+        words[4 * i + 2] = four.z;
+        words[4 * i + 3] = four.w;
       }
-    } else {
+    }
+    if (most % 4 != 0 || !full) {
 #pragma unroll
       for (std::uint32_t i = 0; i < most; ++i) {
         words[i] = i < per_thread && begin + i < total ? units[begin + i] : 0;
@@ -437,16 +502,14 @@ struct OwnedUnits {
   }
   /// starts[group] = base + units before it, for each group that begins in the run.
   __device__ void store_starts(std::uint32_t base, std::uint32_t* starts) const {
-    std::uint32_t in_group = w;
-    starts += group;
+    std::uint32_t next = w == 0 ? 0 : words_per_group - w;  // the word that begins a group
+    for (std::uint32_t of = group + (w != 0); next < last_; next += words_per_group, ++of) {
+      std::uint32_t before = base;
 #pragma unroll
-    for (std::uint32_t i = 0; i < most; ++i) {
-      if (in_group == 0 && i < last_) *starts = base;
-      base += count_bits(words[i]);
-      if (++in_group == words_per_group) {
-        in_group = 0;
-        ++starts;
+      for (std::uint32_t i = 0; i + 1 < most; ++i) {
+        if (i < next) before += count_bits(words[i]);
       }
+      starts[of] = before;
     }
   }
 
@@ -485,28 +548,26 @@ __device__ inline void store_columns(const AnyArray& indices, std::uint64_t at, 
 }
 
 /// Gives staged units to one(position, unit), or, where `fours` and they are four neighbours at a
-/// multiple of four, to four(position, units). Those at `limit` and beyond are left out. `staged`
-/// begins at the multiple of four at or below `first`.
+/// multiple of four, to four(position, units). Unit i belongs to first + i; those at `limit` and
+/// beyond are left out.
 template <class One, class Four>
 __device__ void store_units(const std::uint32_t* staged, std::uint64_t first, std::uint32_t count,
                             std::uint64_t limit, bool fours, One&& one, Four&& four) {
   if (first >= limit) return;
-  const auto shift = static_cast<std::uint32_t>(first % 4);
-  const std::uint64_t origin = first - shift;
-  const std::uint32_t end =
-      shift + static_cast<std::uint32_t>(std::min<std::uint64_t>(count, limit - first));
+  const auto end = static_cast<std::uint32_t>(std::min<std::uint64_t>(count, limit - first));
   if (!fours) {
-    for (std::uint32_t i = shift + threadIdx.x; i < end; i += tile_threads) {
-      one(origin + i, staged[i]);
-    }
+    for (std::uint32_t i = threadIdx.x; i < end; i += tile_threads) one(first + i, staged[i]);
     return;
   }
-  for (std::uint32_t i = 4 * threadIdx.x; i < end; i += 4 * tile_threads) {
-    if (i >= shift && i + 4 <= end) {
-      four(origin + i, *reinterpret_cast<const uint4*>(staged + i));
+  // The first four may begin before the first unit.
+  const auto shift = static_cast<std::uint32_t>(first % 4);
+  for (std::uint32_t i = 4 * threadIdx.x; i < shift + end; i += 4 * tile_threads) {
+    const std::uint32_t* units = staged + i - shift;
+    if (i >= shift && i + 4 <= shift + end) {
+      four(first - shift + i, uint4{units[0], units[1], units[2], units[3]});
     } else {
-      for (std::uint32_t j = std::max(i, shift); j < std::min(i + 4, end); ++j) {
-        one(origin + j, staged[j]);
+      for (std::uint32_t j = i < shift ? shift - i : 0; j < 4 && i + j < shift + end; ++j) {
+        one(first - shift + i + j, units[j]);
       }
     }
   }
@@ -534,60 +595,104 @@ __device__ inline std::uint64_t place_tile(const TileTask& task, std::uint64_t t
   return base;
 }
 
-/// Spikes of the tile, added to the status. All threads call.
-__device__ inline void count_spikes(const TileTask& task, const TileBits& bits) {
-  std::uint32_t spikes = 0;
-  for (std::uint32_t i = threadIdx.x; i < bits.total_words(); i += tile_threads) {
-    spikes += count_bits(bits.words[i]);
+/// Adds what a block has counted to the status. All threads call.
+__device__ inline void add_tally(EncodeStatus* status, const Tally& tally) {
+  add_to(&status->nnz, tally.spikes);
+  add_to(&status->lost, tally.lost);
+}
+
+/// Takes the next tile that nobody has taken. One thread calls.
+__device__ inline std::uint64_t take_tile(const TileTask& task) {
+  return atomicAdd(reinterpret_cast<unsigned long long*>(task.states + task.tiles), 1ull);
+}
+
+/// encode(bits, tile) for each tile that a block gets, its bits packed; all threads call, and a
+/// barrier is between two calls. In order of being asked for where `in_order`, which look-back
+/// needs.
+template <DType storage, bool in_order, class Encode>
+__device__ void for_each_tile(const TileTask& task, uint4* raw, std::uint32_t* words,
+                              Encode&& encode) {
+  __shared__ std::uint64_t shared_first;
+  __shared__ std::uint64_t shared_next;
+  if (threadIdx.x == 0) shared_first = in_order ? take_tile(task) : blockIdx.x;
+  __syncthreads();
+  std::uint64_t tile = shared_first;
+  if (tile >= task.tiles) return;
+  TileBits bits(task, tile, words);
+  fetch_tile<storage>(task, bits, raw);
+  for (;;) {
+    std::uint64_t taken = tile + gridDim.x;
+    if (in_order && threadIdx.x == 0) taken = take_tile(task);
+    pack_tile<storage>(task, bits, raw, words);
+    if (threadIdx.x == 0) shared_next = taken;
+    __syncthreads();
+    const std::uint64_t next = shared_next;
+    const bool more = next < task.tiles;
+    const TileBits next_bits(task, more ? next : tile, words);
+    if (more) fetch_tile<storage>(task, next_bits, raw);
+    encode(bits, tile);
+    if (!more) return;
+    __syncthreads();
+    tile = next;
+    bits = next_bits;
   }
-  add_to(&task.status->nnz, spikes);
 }
 
 template <DType storage, class Emit>
 __global__ void __launch_bounds__(tile_threads, tile_blocks_per_sm)
     encode_tiles(const __grid_constant__ TileTask task, const __grid_constant__ Emit emit) {
   extern __shared__ uint4 shared[];
-  alignas(16) __shared__ std::uint32_t staged[staged_units + 4];
-  auto* words = reinterpret_cast<std::uint32_t*>(shared);
-  const TileBits bits(task, blockIdx.x, words);
-  pack_tile<storage>(task, bits, words);
-  __syncthreads();
-  if constexpr (!Emit::each_spike) count_spikes(task, bits);
-  const std::uint32_t* units = emit.units(bits, staged);
-  if constexpr (!Emit::each_spike) __syncthreads();
+  uint4* raw = shared;
+  auto* words = reinterpret_cast<std::uint32_t*>(raw + raw_pieces<storage>(task));
+  std::uint32_t* staged = words + tile_threads * owned_words<storage>;
+  constexpr std::uint32_t window_units =
+      Emit::needs_spare ? staged_units<storage> / 2 : staged_units<storage>;
+  std::uint32_t* spare = staged + staged_units<storage> / 2;
+  Tally tally;
+  for_each_tile<storage, true>(task, raw, words, [&](const TileBits& bits, std::uint64_t tile) {
+    const std::uint32_t* units = emit.units(bits, staged, spare, &tally);
+    if constexpr (!Emit::each_spike) __syncthreads();
+    const std::uint32_t groups = (bits.rows + task.rows_per_group - 1) / task.rows_per_group;
+    const OwnedUnits<owned_words<storage>> own(units, groups * bits.words_per_row,
+                                               bits.words_per_row);
+    std::uint32_t total = 0;
+    const std::uint32_t mine = block_exclusive_sum(own.count, &total);
+    if (threadIdx.x == 0) publish(task.states, tile, total);
 
-  const std::uint32_t groups = (bits.rows + task.rows_per_group - 1) / task.rows_per_group;
-  const OwnedUnits<owned_words<storage>> own(units, groups * bits.words_per_row,
-                                             bits.words_per_row);
-  std::uint32_t total = 0;
-  const std::uint32_t mine = block_exclusive_sum(own.count, &total);
-  const std::uint64_t base = place_tile(task, blockIdx.x, total, Emit::each_spike);
-
-  if (task.offsets != nullptr && bits.first_word == 0) {
-    own.store_starts(static_cast<std::uint32_t>(base) + mine, task.offsets + bits.first_group);
-  }
-  // Units go to shared memory in order, then out, so that writes coalesce; a window at a time where
-  // there are many.
-  const SharedWords out(staged + base % 4);
-  for (std::uint32_t window = 0; window < total; window += staged_units) {
-    if (window != 0) __syncthreads();
-    own.for_each(mine - window, [&](std::uint32_t word, std::uint32_t group, std::uint32_t w,
-                                    std::uint32_t before) {
-      const std::uint32_t unit = group << 16 | 32 * w;
-      std::uint32_t at = before + count_bits(word);
-      if (total <= staged_units) {
-        for_each_bit_down(word, [&](std::uint32_t bit) { out.store(--at, unit + bit); });
-      } else if (static_cast<std::int32_t>(at) > 0 &&
-                 static_cast<std::int32_t>(before) < static_cast<std::int32_t>(staged_units)) {
-        for_each_bit_down(word, [&](std::uint32_t bit) {
-          if (--at < staged_units) out.store(at, unit + bit);
-        });
+    // Units go to shared memory in order, then out, so that writes coalesce; a window at a time
+    // where there are many. The first is staged while other tiles find out where they are.
+    const SharedWords out(staged);
+    const auto stage = [&](std::uint32_t window) {
+      own.for_each(mine - window, [&](std::uint32_t word, std::uint32_t group, std::uint32_t w,
+                                      std::uint32_t before) {
+        const std::uint32_t unit = group << 16 | 32 * w;
+        std::uint32_t at = before + count_bits(word);
+        if (total <= window_units) {
+          for_each_bit_down(word, [&](std::uint32_t bit) { out.store(--at, unit + bit); });
+        } else if (static_cast<std::int32_t>(at) > 0 &&
+                   static_cast<std::int32_t>(before) < static_cast<std::int32_t>(window_units)) {
+          for_each_bit_down(word, [&](std::uint32_t bit) {
+            if (--at < window_units) out.store(at, unit + bit);
+          });
+        }
+      });
+    };
+    stage(0);
+    const std::uint64_t base = place_tile(task, tile, total, Emit::each_spike);
+    if (task.offsets != nullptr && bits.first_word == 0) {
+      own.store_starts(static_cast<std::uint32_t>(base) + mine, task.offsets + bits.first_group);
+    }
+    for (std::uint32_t window = 0; window < total; window += window_units) {
+      if (window != 0) {
+        __syncthreads();
+        stage(window);
+        __syncthreads();
       }
-    });
-    __syncthreads();
-    const std::uint32_t left = total - window;
-    emit.store(bits, staged, base + window, left < staged_units ? left : staged_units);
-  }
+      emit.store(bits, staged, spare, base + window,
+                 total - window < window_units ? total - window : window_units + 0);
+    }
+  });
+  if constexpr (!Emit::each_spike) add_tally(task.status, tally);
 }
 
 __global__ static void clear_tiles(EncodeStatus* status, std::uint64_t* states, std::uint64_t count,
@@ -601,9 +706,7 @@ __global__ static void clear_tiles(EncodeStatus* status, std::uint64_t* states, 
 /// How a matrix is cut into tiles for an encoder whose units come from `rows_per_group` rows.
 inline TileTask plan_tiles(const SpikeView& spikes, RowOrder order, std::uint32_t rows_per_group) {
   const SpikeShape& shape = spikes.shape;
-  const bool packed = spikes.storage == DType::bit;
-  const std::uint32_t words =
-      tile_threads * (packed ? owned_words<DType::bit> : owned_words<DType::u8>);
+  const std::uint32_t words = tile_threads * owned_words_of(spikes.storage);
   TileTask task{};
   task.data = spikes.data;
   task.m = shape.m();
@@ -624,9 +727,26 @@ inline TileTask plan_tiles(const SpikeView& spikes, RowOrder order, std::uint32_
   return task;
 }
 
-/// Shared memory for the bits of a tile.
-inline std::size_t tile_bytes(const TileTask& task) {
-  return std::size_t{task.rows_per_tile} * task.part_words * 4;
+/// Shared memory for the input of a tile, its bits, and what is staged.
+template <DType storage>
+std::size_t tile_bytes(const TileTask& task) {
+  return raw_pieces<storage>(task) * sizeof(uint4) +
+         (tile_threads * owned_words<storage> + staged_units<storage>)*sizeof(std::uint32_t);
+}
+
+/// Lets a kernel have as much shared memory as it wants.
+template <class Kernel>
+void allow_shared(Kernel* kernel, std::size_t bytes) {
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                             static_cast<int>(bytes)));
+}
+
+/// Blocks for tiles that are taken one after another.
+inline unsigned resident_tile_blocks(const CudaContext& context, const TileTask& task) {
+  int multiprocessors = 0;
+  check(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, context.device));
+  return static_cast<unsigned>(std::min<std::uint64_t>(
+      task.tiles, static_cast<std::uint64_t>(multiprocessors) * tile_blocks_per_sm));
 }
 
 inline unsigned tile_blocks(const TileTask& task) {
@@ -636,29 +756,33 @@ inline unsigned tile_blocks(const TileTask& task) {
   return static_cast<unsigned>(task.tiles);
 }
 
+/// Words of the workspace that look-back needs.
+inline std::uint64_t tile_states(const TileTask& task) {
+  return task.tiles + 1;
+}
+
 /// Clears the status, the look-back words, and the one offset of a matrix without rows.
 inline void reset_tiles(const CudaContext& context, const TileTask& task) {
   std::uint32_t* last =
       task.offsets == nullptr ? nullptr : task.offsets + ceil_div(task.m, task.rows_per_group);
-  const std::uint64_t states = task.states == nullptr ? 0 : task.tiles;
+  const std::uint64_t states = task.states == nullptr ? 0 : tile_states(task);
   clear_tiles<<<static_cast<unsigned>(ceil_div(std::max<std::uint64_t>(states, 1), 256)), 256, 0,
                 context.stream>>>(task.status, task.states, states, last);
   check_launch();
 }
 
-template <class Emit>
-void launch_tiles(const CudaContext& context, DType storage, const TileTask& task,
-                  const Emit& emit) {
+template <DType storage, class Emit>
+void launch_tiles(const CudaContext& context, const TileTask& task, const Emit& emit) {
   if (task.tiles == 0) return;
-  with_storage(storage, [&]<DType type>() {
-    encode_tiles<type, Emit>
-        <<<tile_blocks(task), tile_threads, tile_bytes(task), context.stream>>>(task, emit);
-  });
+  const std::size_t bytes = tile_bytes<storage>(task);
+  allow_shared(encode_tiles<storage, Emit>, bytes);
+  encode_tiles<storage, Emit>
+      <<<resident_tile_blocks(context, task), tile_threads, bytes, context.stream>>>(task, emit);
   check_launch();
 }
 
 /// Encodes in two launches: one resets the counters, the other does everything. `states` has
-/// task.tiles words.
+/// tile_states(task) words.
 template <class Emit>
 void run_tiles(const CudaContext& context, DType storage, TileTask task, const Emit& emit,
                std::uint32_t* offsets, EncodeStatus* status, std::uint64_t* states) {
@@ -666,7 +790,7 @@ void run_tiles(const CudaContext& context, DType storage, TileTask task, const E
   task.status = status;
   task.states = states;
   reset_tiles(context, task);
-  launch_tiles(context, storage, task, emit);
+  with_storage(storage, [&]<DType type>() { launch_tiles<type>(context, task, emit); });
 }
 
 }  // namespace spiketune::cuda

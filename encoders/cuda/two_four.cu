@@ -12,15 +12,16 @@ namespace {
 /// tile writes them as it splits its words; what has no slot takes the place of the word.
 struct EmitTwoFour {
   static constexpr bool each_spike = false;
+  static constexpr bool needs_spare = false;
   TwoFour two_four;
   ValueSource source;
 
   /// A thread makes a word of presence, from two words of spikes.
-  __device__ const std::uint32_t* units(const TileBits& bits, std::uint32_t*) const {
+  __device__ const std::uint32_t* units(const TileBits& bits, std::uint32_t*, std::uint32_t*,
+                                        Tally* tally) const {
     const std::uint32_t pairs = (bits.words_per_row + 1) / 2;
     const std::uint32_t total = two_four.words_per_row == 0 ? 0 : bits.rows * pairs;
     const Divisor per_row(pairs);
-    std::uint32_t beyond = 0;
     for (std::uint32_t i = threadIdx.x; i < total; i += tile_threads) {
       const std::uint32_t row = per_row.quotient(i);
       const std::uint32_t pair = i - row * pairs;
@@ -43,15 +44,15 @@ struct EmitTwoFour {
       if (both) {
         store_slot_values(two_four, source, out, first_word + 1, high.metadata, high.presence);
       }
-      beyond += count_bits(low.residual) + count_bits(high.residual);
+      tally->spikes += count_bits(here[0]) + (both ? count_bits(here[1]) : 0);
+      if (two_four.prune()) tally->lost += count_bits(low.residual) + count_bits(high.residual);
       here[0] = two_four.prune() ? 0 : low.residual;
       if (both) here[1] = two_four.prune() ? 0 : high.residual;
     }
-    if (two_four.prune()) add_to(&two_four.status->lost, beyond);
     return bits.words;
   }
-  __device__ void store(const TileBits& bits, const std::uint32_t* staged, std::uint64_t first,
-                        std::uint32_t count) const {
+  __device__ void store(const TileBits& bits, const std::uint32_t* staged, const std::uint32_t*,
+                        std::uint64_t first, std::uint32_t count) const {
     const std::uint32_t first_column = 32 * bits.first_word;
     store_units(
         staged, first, count, two_four.capacity, two_four.values.type == DType::bit,
@@ -76,7 +77,7 @@ TileTask plan_two_four(const SpikeView& spikes, const TwoFour& two_four) {
 std::size_t encode_workspace_bytes(const CudaContext&, const SpikeView& spikes,
                                    const TwoFour& two_four) {
   WorkspaceCarver carver;
-  carver.take<std::uint64_t>(cuda::plan_two_four(spikes, two_four).tiles);
+  carver.take<std::uint64_t>(cuda::tile_states(cuda::plan_two_four(spikes, two_four)));
   return carver.bytes();
 }
 
@@ -85,7 +86,7 @@ void encode(const CudaContext& context, const SpikeView& spikes, const TwoFour& 
   check_encode(spikes, two_four, Space::device);
   WorkspaceCarver carver(workspace);
   const cuda::TileTask task = cuda::plan_two_four(spikes, two_four);
-  auto* states = carver.take<std::uint64_t>(task.tiles);
+  auto* states = carver.take<std::uint64_t>(cuda::tile_states(task));
   cuda::run_tiles(context, spikes.storage, task,
                   cuda::EmitTwoFour{two_four, value_source(spikes, two_four.layout.row_order)},
                   two_four.prune() ? nullptr : two_four.residual_row_offsets.data, two_four.status,
