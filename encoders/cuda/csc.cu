@@ -36,10 +36,9 @@ template <DType storage>
 __global__ void __launch_bounds__(tile_threads, tile_blocks_per_sm)
     pack_columns(const __grid_constant__ TileTask task, std::uint32_t* columns) {
   extern __shared__ uint4 shared[];
-  auto* words = reinterpret_cast<std::uint32_t*>(shared + raw_pieces<storage>(task));
+  auto* words = reinterpret_cast<std::uint32_t*>(shared);
   const TileBits bits(task, blockIdx.x, words);
-  fetch_tile<storage>(task, bits, shared);
-  pack_tile<storage>(task, bits, shared, words);
+  pack_tile<storage>(task, bits, nullptr, words);
   __syncthreads();
   constexpr std::uint32_t blocks = 4;
   const std::uint32_t lane = threadIdx.x % 32;
@@ -147,12 +146,9 @@ void encode(const CudaContext& context, const SpikeView& spikes, const Csc& csc,
   cuda::TileTask task = cuda::plan_tiles(spikes, order, cuda::rows_per_tile);
   task.status = csc.status;
   cuda::with_storage(spikes.storage, [&]<DType storage>() {
-    const std::size_t bytes =
-        cuda::tile_bytes<storage>(task) - cuda::staged_units<storage> * sizeof(std::uint32_t);
-    cuda::allow_shared(cuda::pack_columns<storage>, bytes);
-    cuda::pack_columns<storage>
-        <<<cuda::tile_blocks(task), cuda::tile_threads, bytes, context.stream>>>(
-            task, static_cast<std::uint32_t*>(const_cast<void*>(scratch.columns.data)));
+    cuda::pack_columns<storage><<<cuda::tile_blocks(task), cuda::tile_threads,
+                                  cuda::packed_bytes<storage>, context.stream>>>(
+        task, static_cast<std::uint32_t*>(const_cast<void*>(scratch.columns.data)));
   });
   cuda::check_launch();
   cuda::launch_tiles<DType::bit>(context, scratch.task,

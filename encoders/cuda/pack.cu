@@ -15,11 +15,9 @@ template <DType storage>
 __global__ void __launch_bounds__(tile_threads, tile_blocks_per_sm)
     pack_tiles(const __grid_constant__ TileTask task, std::uint32_t* words) {
   extern __shared__ uint4 shared[];
-  uint4* const packed_fours = shared + raw_pieces<storage>(task);
-  auto* packed = reinterpret_cast<std::uint32_t*>(packed_fours);
+  auto* packed = reinterpret_cast<std::uint32_t*>(shared);
   const TileBits bits(task, blockIdx.x, packed);
-  fetch_tile<storage>(task, bits, shared);
-  pack_tile<storage>(task, bits, shared, packed);
+  pack_tile<storage>(task, bits, nullptr, packed);
   __syncthreads();
   // A tile is whole rows, or part of one: its words are neighbours in memory either way.
   const std::uint64_t first = bits.first_row * task.words_per_row + bits.first_word;
@@ -27,7 +25,7 @@ __global__ void __launch_bounds__(tile_threads, tile_blocks_per_sm)
   const std::uint32_t fours = first % 4 == 0 ? total / 4 : 0;
   std::uint32_t spikes = 0;
   for (std::uint32_t i = threadIdx.x; i < fours; i += tile_threads) {
-    const uint4 four = packed_fours[i];
+    const uint4 four = shared[i];
     spikes += count_bits(four.x) + count_bits(four.y) + count_bits(four.z) + count_bits(four.w);
     if (words != nullptr) reinterpret_cast<uint4*>(words)[first / 4 + i] = four;
   }
@@ -46,10 +44,8 @@ void pack_rows(const CudaContext& context, const SpikeView& spikes, RowOrder ord
   reset_tiles(context, task);
   if (spikes.shape.elements() == 0) return;
   with_storage(spikes.storage, [&]<DType storage>() {
-    const std::size_t bytes =
-        tile_bytes<storage>(task) - staged_units<storage> * sizeof(std::uint32_t);
-    allow_shared(pack_tiles<storage>, bytes);
-    pack_tiles<storage><<<tile_blocks(task), tile_threads, bytes, context.stream>>>(task, words);
+    pack_tiles<storage>
+        <<<tile_blocks(task), tile_threads, packed_bytes<storage>, context.stream>>>(task, words);
   });
   check_launch();
 }

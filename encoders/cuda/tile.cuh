@@ -186,27 +186,44 @@ __device__ inline void publish(std::uint64_t* states, std::uint64_t tile, std::u
 
 /// Sum of the aggregates of all tiles before `tile`. One warp calls; all its lanes get it.
 /// A state is value · 4 + flag; flag 0: nothing yet, 1: the tile's own sum, 2: sum up to its end.
-/// Tiles are taken in order by blocks that run, so looking back cannot deadlock.
+/// Tiles are taken in order by blocks that run, so looking back cannot deadlock. What is known of
+/// the sums moves on by as many tiles as are looked at in one round trip to L2: with a state a
+/// lane, a tile each 16 ns, more than it takes to read one; hence eight.
 __device__ inline std::uint64_t look_back(std::uint64_t* states, std::uint64_t tile,
                                           std::uint64_t aggregate) {
+  constexpr std::uint32_t each = 8;
   const std::uint32_t lane = threadIdx.x % 32;
   std::uint64_t before = 0;
   for (std::uint64_t end = tile; end > 0;) {
-    const bool there = lane < end;
-    std::uint64_t state = 0;
-    do {
-      state = there ? State(states[end - 1 - lane]).load(atomics::memory_order_relaxed) : 2;
-    } while (__any_sync(all_lanes, (state & 3) == 0));
-    const std::uint32_t ends = __ballot_sync(all_lanes, (state & 3) == 2);
-    const std::uint32_t last = ends != 0 ? lowest_bit(ends) : 31;
+    std::uint64_t seen[each];  // from the newest back
+    bool missing = true;
+    while (__any_sync(all_lanes, missing)) {
+      missing = false;
+#pragma unroll
+      for (std::uint32_t i = 0; i < each; ++i) {
+        const std::uint32_t back = lane * each + i;
+        seen[i] =
+            back < end ? State(states[end - 1 - back]).load(atomics::memory_order_relaxed) : 2;
+      }
+#pragma unroll
+      for (std::uint32_t i = 0; i < each; ++i) missing |= (seen[i] & 3) == 0;
+    }
+    std::uint64_t sum = 0;
+    bool ends = false;
+#pragma unroll
+    for (std::uint32_t i = 0; i < each; ++i) {
+      if (!ends) sum += seen[i] >> 2;
+      ends |= (seen[i] & 3) == 2;
+    }
     // A tile has at most 2^16 units, but what comes before it may be any number.
-    before += __reduce_add_sync(
-        all_lanes, lane < last || ends == 0 ? static_cast<std::uint32_t>(state >> 2) : 0u);
-    if (ends != 0) {
-      before += __shfl_sync(all_lanes, state >> 2, static_cast<int>(last));
+    const std::uint32_t ending = __ballot_sync(all_lanes, ends);
+    const std::uint32_t last = ending != 0 ? lowest_bit(ending) : 32;
+    before += __reduce_add_sync(all_lanes, lane < last ? static_cast<std::uint32_t>(sum) : 0u);
+    if (ending != 0) {
+      before += __shfl_sync(all_lanes, sum, static_cast<int>(last));
       break;
     }
-    end -= 32;
+    end -= 32 * each;
   }
   if (lane == 0 && tile != 0) {
     State(states[tile]).store((before + aggregate) << 2 | 2, atomics::memory_order_relaxed);
@@ -304,58 +321,68 @@ __host__ __device__ std::uint32_t raw_pieces(const TileTask& task) {
   return task.wide ? tile_pieces<storage> : 0;
 }
 
+template <DType storage>
+__device__ std::uint32_t pieces_of(const TileBits& tile) {
+  return tile.total_words() * bits_of(storage) / 4;
+}
+
+/// use(place), where place(i) points to the i-th piece of a tile.
+template <DType storage, class Use>
+__device__ void with_places(const TileTask& task, const TileBits& tile, Use&& use) {
+  constexpr std::uint32_t elements = 128 / bits_of(storage);
+  const std::uint64_t row_pieces = task.k / elements;
+  const auto* input = static_cast<const uint4*>(task.data);
+  if (task.map.from == task.map.to && task.parts == 1) {
+    input += tile.first_row * row_pieces;
+    use([&](std::uint32_t i) { return input + i; });
+  } else {
+    const TileRows rows(task.map, tile.first_row);
+    const Divisor per_row(tile.words_per_row * 32 / elements);
+    input += std::uint64_t{tile.first_word} * 32 / elements;
+    use([&](std::uint32_t i) {
+      const std::uint32_t row = per_row.quotient(i);
+      return input + rows.source(row) * row_pieces + (i - row * per_row.value);
+    });
+  }
+}
+
 /// Starts to copy the input of a tile to `raw`, a piece of 16 bytes at a time. Where it is not made
 /// of such, there is nothing to do: pack_tile() reads it. Each thread later packs what it copies.
 template <DType storage>
 __device__ void fetch_tile(const TileTask& task, const TileBits& tile, uint4* raw) {
   if (!task.wide) return;
-  constexpr std::uint32_t elements = 128 / bits_of(storage);
-  const std::uint32_t pieces = tile.total_words() * 32 / elements;
-  const std::uint64_t row_pieces = task.k / elements;
-  const auto* input = static_cast<const uint4*>(task.data);
-  if (task.map.from == task.map.to && task.parts == 1) {
-    input += tile.first_row * row_pieces + threadIdx.x;
-    raw += threadIdx.x;
+  const std::uint32_t pieces = pieces_of<storage>(tile);
+  with_places<storage>(task, tile, [&](auto place) {
     if (pieces == tile_pieces<storage>) {
 #pragma unroll
       for (std::uint32_t i = 0; i < tile_pieces<storage>; i += tile_threads) {
-        __pipeline_memcpy_async(raw + i, input + i, 16);
+        __pipeline_memcpy_async(raw + threadIdx.x + i, place(threadIdx.x + i), 16);
       }
     } else {
-      for (std::uint32_t i = 0; threadIdx.x + i < pieces; i += tile_threads) {
-        __pipeline_memcpy_async(raw + i, input + i, 16);
+      for (std::uint32_t i = threadIdx.x; i < pieces; i += tile_threads) {
+        __pipeline_memcpy_async(raw + i, place(i), 16);
       }
     }
-  } else {
-    const TileRows rows(task.map, tile.first_row);
-    const Divisor per_row(tile.words_per_row * 32 / elements);
-    const std::uint64_t first = std::uint64_t{tile.first_word} * 32 / elements;
-    for (std::uint32_t i = threadIdx.x; i < pieces; i += tile_threads) {
-      const std::uint32_t row = per_row.quotient(i);
-      __pipeline_memcpy_async(
-          raw + i, input + rows.source(row) * row_pieces + first + (i - row * per_row.value), 16);
-    }
-  }
+  });
   __pipeline_commit();
 }
 
-/// Packs pieces that a thread has copied to bits of shared memory. `whole`: the tile has all that a
-/// tile can have.
-template <DType storage, bool binary, bool whole>
-__device__ void pack_pieces(const TileTask& task, const TileBits& tile, const uint4* raw,
-                            std::uint32_t* words) {
+/// Packs pieces to bits of shared memory; load(i) gives them. `whole`: the tile has all that a tile
+/// can have.
+template <DType storage, bool binary, bool whole, class Load>
+__device__ void pack_pieces(const TileTask& task, const TileBits& tile, std::uint32_t* words,
+                            Load&& load) {
   constexpr std::uint32_t elements = 128 / bits_of(storage);
   constexpr int unroll = std::min(4, static_cast<int>(tile_pieces<storage>) / tile_threads);
-  const std::uint32_t pieces = whole ? tile_pieces<storage> : tile.total_words() * 32 / elements;
+  const std::uint32_t pieces = whole ? tile_pieces<storage> : pieces_of<storage>(tile);
   const ValueKind kind = binary ? ValueKind::binary : task.kind;
-#pragma unroll 2
   for (std::uint32_t begin = threadIdx.x; begin - threadIdx.x < pieces;
        begin += tile_threads * unroll) {
     uint4 loaded[unroll];
 #pragma unroll
     for (int u = 0; u < unroll; ++u) {
       const std::uint32_t i = begin + u * tile_threads;
-      loaded[u] = whole || i < pieces ? raw[i] : uint4{0, 0, 0, 0};
+      loaded[u] = whole || i < pieces ? load(i) : uint4{0, 0, 0, 0};
     }
     std::uint32_t invalid = 0;
 #pragma unroll
@@ -392,21 +419,30 @@ __device__ void pack_pieces(const TileTask& task, const TileBits& tile, const ui
   }
 }
 
-/// Packs a tile, of which the input has been fetched, into shared memory. All threads call; a
-/// barrier must follow.
+template <DType storage, class Load>
+__device__ void pack_wide(const TileTask& task, const TileBits& tile, std::uint32_t* words,
+                          Load&& load) {
+  if (storage != DType::bit && task.kind != ValueKind::binary) {
+    pack_pieces<storage, storage == DType::bit, false>(task, tile, words, load);
+  } else if (pieces_of<storage>(tile) == tile_pieces<storage>) {
+    pack_pieces<storage, true, true>(task, tile, words, load);
+  } else {
+    pack_pieces<storage, true, false>(task, tile, words, load);
+  }
+}
+
+/// Packs a tile into shared memory, from `raw`, where fetch_tile() has sent its input, or straight
+/// from the tensor where that is null. All threads call; a barrier must follow.
 template <DType storage>
 __device__ void pack_tile(const TileTask& task, const TileBits& tile, const uint4* raw,
                           std::uint32_t* words) {
-  if (task.wide) {
+  if (task.wide && raw != nullptr) {
     __pipeline_wait_prior(0);
-    const bool whole = tile.total_words() == tile_threads * owned_words<storage>;
-    if (storage != DType::bit && task.kind != ValueKind::binary) {
-      pack_pieces<storage, storage == DType::bit, false>(task, tile, raw, words);
-    } else if (whole) {
-      pack_pieces<storage, true, true>(task, tile, raw, words);
-    } else {
-      pack_pieces<storage, true, false>(task, tile, raw, words);
-    }
+    pack_wide<storage>(task, tile, words, [&](std::uint32_t i) { return raw[i]; });
+  } else if (task.wide) {
+    with_places<storage>(task, tile, [&](auto place) {
+      pack_wide<storage>(task, tile, words, [&](std::uint32_t i) { return __ldcs(place(i)); });
+    });
   } else if constexpr (storage == DType::bit) {
     pack_tile_bits(task, tile, words);
   } else {
@@ -727,11 +763,16 @@ inline TileTask plan_tiles(const SpikeView& spikes, RowOrder order, std::uint32_
   return task;
 }
 
+/// Shared memory for the bits of a tile.
+template <DType storage>
+inline constexpr std::size_t packed_bytes = tile_threads* owned_words<storage> *
+                                            sizeof(std::uint32_t);
+
 /// Shared memory for the input of a tile, its bits, and what is staged.
 template <DType storage>
 std::size_t tile_bytes(const TileTask& task) {
-  return raw_pieces<storage>(task) * sizeof(uint4) +
-         (tile_threads * owned_words<storage> + staged_units<storage>)*sizeof(std::uint32_t);
+  return raw_pieces<storage>(task) * sizeof(uint4) + packed_bytes<storage> +
+         staged_units<storage> * sizeof(std::uint32_t);
 }
 
 /// Lets a kernel have as much shared memory as it wants.
