@@ -38,7 +38,7 @@ __global__ void __launch_bounds__(tile_threads, tile_blocks_per_sm)
   extern __shared__ uint4 shared[];
   auto* words = reinterpret_cast<std::uint32_t*>(shared);
   const TileBits bits(task, blockIdx.x, words);
-  pack_tile<storage>(task, bits, nullptr, words);
+  pack_tile<storage>(task, bits, words);
   __syncthreads();
   constexpr std::uint32_t blocks = 4;
   const std::uint32_t lane = threadIdx.x % 32;

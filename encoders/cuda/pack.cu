@@ -17,7 +17,7 @@ __global__ void __launch_bounds__(tile_threads, tile_blocks_per_sm)
   extern __shared__ uint4 shared[];
   auto* packed = reinterpret_cast<std::uint32_t*>(shared);
   const TileBits bits(task, blockIdx.x, packed);
-  pack_tile<storage>(task, bits, nullptr, packed);
+  pack_tile<storage>(task, bits, packed);
   __syncthreads();
   // A tile is whole rows, or part of one: its words are neighbours in memory either way.
   const std::uint64_t first = bits.first_row * task.words_per_row + bits.first_word;

@@ -177,22 +177,6 @@ __device__ inline void report_invalid(EncodeStatus* status, std::uint64_t elemen
             static_cast<unsigned long long>(element));
 }
 
-/// A piece whose first element is `element` has invalid ones: which is the first? By value: a
-/// reference would keep every piece in local memory.
-template <DType storage>
-__device__ __noinline__ void report_piece(EncodeStatus* status, uint4 x, ValueKind kind,
-                                          std::uint64_t element) {
-  constexpr std::uint32_t per_word = PackedPiece<storage>::elements / 4;
-  const std::uint32_t parts[4] = {x.x, x.y, x.z, x.w};
-#pragma unroll
-  for (std::uint32_t part = 0; part < 4; ++part) {
-    const std::uint32_t invalid = pack_word<storage>(parts[part], kind).invalid;
-    if (invalid == 0) continue;
-    report_invalid(status, element + part * per_word + lowest_bit(invalid));
-    return;
-  }
-}
-
 inline constexpr int pack_threads = 256;
 
 /// Adds the counts of a block of pack_threads threads to nnz; all of them call.

@@ -45,6 +45,9 @@ namespace spiketune::cuda {
 namespace atomics = ::cuda;
 
 inline constexpr int tile_threads = 256;
+/// States of tiles that a lane looks back at in one go. What is known of the sums moves on by so
+/// many times 32 tiles in a round trip to L2.
+inline constexpr std::uint32_t states_per_lane = 4;
 inline constexpr int tile_blocks_per_sm = 4;  ///< at least: 64 registers a thread
 /// Words of a tile that a thread owns.
 constexpr std::uint32_t owned_words_of(DType storage) {
@@ -186,44 +189,38 @@ __device__ inline void publish(std::uint64_t* states, std::uint64_t tile, std::u
 
 /// Sum of the aggregates of all tiles before `tile`. One warp calls; all its lanes get it.
 /// A state is value · 4 + flag; flag 0: nothing yet, 1: the tile's own sum, 2: sum up to its end.
-/// Tiles are taken in order by blocks that run, so looking back cannot deadlock. What is known of
-/// the sums moves on by as many tiles as are looked at in one round trip to L2: with a state a
-/// lane, a tile each 16 ns, more than it takes to read one; hence eight.
+/// Tiles are taken in order by blocks that run, so looking back cannot deadlock.
 __device__ inline std::uint64_t look_back(std::uint64_t* states, std::uint64_t tile,
                                           std::uint64_t aggregate) {
-  constexpr std::uint32_t each = 8;
   const std::uint32_t lane = threadIdx.x % 32;
   std::uint64_t before = 0;
-  for (std::uint64_t end = tile; end > 0;) {
-    std::uint64_t seen[each];  // from the newest back
+  bool done = tile == 0;
+  for (std::uint64_t end = tile; !done; end -= 32 * states_per_lane) {
+    std::uint64_t seen[states_per_lane] = {};  // 32 neighbours each, from the newest back
     bool missing = true;
     while (__any_sync(all_lanes, missing)) {
       missing = false;
 #pragma unroll
-      for (std::uint32_t i = 0; i < each; ++i) {
-        const std::uint32_t back = lane * each + i;
+      for (std::uint32_t i = 0; i < states_per_lane; ++i) {
+        if ((seen[i] & 3) != 0) continue;
+        const std::uint32_t back = 32 * i + lane;
         seen[i] =
             back < end ? State(states[end - 1 - back]).load(atomics::memory_order_relaxed) : 2;
       }
 #pragma unroll
-      for (std::uint32_t i = 0; i < each; ++i) missing |= (seen[i] & 3) == 0;
+      for (std::uint32_t i = 0; i < states_per_lane; ++i) missing |= (seen[i] & 3) == 0;
     }
-    std::uint64_t sum = 0;
-    bool ends = false;
 #pragma unroll
-    for (std::uint32_t i = 0; i < each; ++i) {
-      if (!ends) sum += seen[i] >> 2;
-      ends |= (seen[i] & 3) == 2;
+    for (std::uint32_t i = 0; i < states_per_lane; ++i) {
+      if (done) continue;
+      const std::uint32_t ends = __ballot_sync(all_lanes, (seen[i] & 3) == 2);
+      const std::uint32_t last = ends != 0 ? lowest_bit(ends) : 32;
+      const std::uint64_t value = seen[i] >> 2;
+      // A tile has at most 2^16 units, but what comes before it may be any number.
+      before += __reduce_add_sync(all_lanes, lane < last ? static_cast<std::uint32_t>(value) : 0u);
+      if (ends != 0) before += __shfl_sync(all_lanes, value, static_cast<int>(last));
+      done = ends != 0;
     }
-    // A tile has at most 2^16 units, but what comes before it may be any number.
-    const std::uint32_t ending = __ballot_sync(all_lanes, ends);
-    const std::uint32_t last = ending != 0 ? lowest_bit(ending) : 32;
-    before += __reduce_add_sync(all_lanes, lane < last ? static_cast<std::uint32_t>(sum) : 0u);
-    if (ending != 0) {
-      before += __shfl_sync(all_lanes, sum, static_cast<int>(last));
-      break;
-    }
-    end -= 32 * each;
   }
   if (lane == 0 && tile != 0) {
     State(states[tile]).store((before + aggregate) << 2 | 2, atomics::memory_order_relaxed);
@@ -274,9 +271,10 @@ __device__ inline void raise_to(std::uint64_t* counter, std::uint32_t value) {
   }
 }
 
-/// Packed input that does not come in whole pieces: words are copied, their padding cleared.
-__device__ inline void pack_tile_bits(const TileTask& task, const TileBits& tile,
-                                      std::uint32_t* words) {
+/// Packed input that does not come in whole pieces: words are copied, their padding cleared. Out of
+/// line, as all that is rare: the kernels are long, and instructions have to be fetched too.
+__device__ __noinline__ static void pack_tile_bits(const TileTask& task, TileBits tile,
+                                                   std::uint32_t* words) {
   const auto* input = static_cast<const std::uint32_t*>(task.data);
   const TileRows rows(task.map, tile.first_row);
   const Divisor per_row(tile.words_per_row);
@@ -291,7 +289,8 @@ __device__ inline void pack_tile_bits(const TileTask& task, const TileBits& tile
 
 /// Any K and alignment: a warp makes one word by ballot.
 template <DType storage>
-__device__ void pack_tile_ragged(const TileTask& task, const TileBits& tile, std::uint32_t* words) {
+__device__ __noinline__ void pack_tile_ragged(const TileTask& task, TileBits tile,
+                                              std::uint32_t* words) {
   const std::uint32_t lane = threadIdx.x % 32;
   const TileRows rows(task.map, tile.first_row);
   const Divisor per_row(tile.words_per_row);
@@ -367,12 +366,30 @@ __device__ void fetch_tile(const TileTask& task, const TileBits& tile, uint4* ra
   __pipeline_commit();
 }
 
+/// Piece `i` of a tile has invalid elements: reports the first. By value: a reference would keep
+/// every piece in local memory.
+template <DType storage>
+__device__ __noinline__ void report_piece(const TileTask& task, TileBits tile, uint4 piece,
+                                          ValueKind kind, std::uint32_t i) {
+  constexpr std::uint32_t elements = 128 / bits_of(storage);
+  const std::uint32_t per_row = tile.words_per_row * 32 / elements;
+  const std::uint64_t row = task.map.source(tile.first_row + i / per_row);
+  const std::uint64_t first = row * task.k + tile.first_word * 32 + i % per_row * elements;
+  const std::uint32_t parts[4] = {piece.x, piece.y, piece.z, piece.w};
+#pragma unroll
+  for (std::uint32_t part = 0; part < 4; ++part) {
+    const std::uint32_t invalid = pack_word<storage>(parts[part], kind).invalid;
+    if (invalid == 0) continue;
+    report_invalid(task.status, first + part * (elements / 4) + lowest_bit(invalid));
+    return;
+  }
+}
+
 /// Packs pieces to bits of shared memory; load(i) gives them. `whole`: the tile has all that a tile
 /// can have.
 template <DType storage, bool binary, bool whole, class Load>
 __device__ void pack_pieces(const TileTask& task, const TileBits& tile, std::uint32_t* words,
                             Load&& load) {
-  constexpr std::uint32_t elements = 128 / bits_of(storage);
   constexpr int unroll = std::min(4, static_cast<int>(tile_pieces<storage>) / tile_threads);
   const std::uint32_t pieces = whole ? tile_pieces<storage> : pieces_of<storage>(tile);
   const ValueKind kind = binary ? ValueKind::binary : task.kind;
@@ -410,44 +427,66 @@ __device__ void pack_pieces(const TileTask& task, const TileBits& tile, std::uin
 #pragma unroll
     for (int u = 0; u < unroll; ++u) {
       const std::uint32_t i = begin + u * tile_threads;
-      if (i >= pieces) continue;
-      const std::uint32_t per_row = tile.words_per_row * 32 / elements;
-      const std::uint64_t row = task.map.source(tile.first_row + i / per_row);
-      const std::uint64_t k = tile.first_word * 32 + i % per_row * elements;
-      report_piece<storage>(task.status, loaded[u], kind, row * task.k + k);
+      if (i < pieces) report_piece<storage>(task, tile, loaded[u], kind, i);
     }
   }
 }
 
-template <DType storage, class Load>
-__device__ void pack_wide(const TileTask& task, const TileBits& tile, std::uint32_t* words,
-                          Load&& load) {
-  if (storage != DType::bit && task.kind != ValueKind::binary) {
-    pack_pieces<storage, storage == DType::bit, false>(task, tile, words, load);
-  } else if (pieces_of<storage>(tile) == tile_pieces<storage>) {
-    pack_pieces<storage, true, true>(task, tile, words, load);
-  } else {
+/// Packs a tile of whole pieces of other than binary spikes, or one that is not full.
+template <DType storage>
+__device__ __noinline__ void pack_other_pieces(const TileTask& task, TileBits tile,
+                                               const uint4* raw, std::uint32_t* words) {
+  const auto load = [&](std::uint32_t i) { return raw[i]; };
+  if (storage == DType::bit || task.kind == ValueKind::binary) {
     pack_pieces<storage, true, false>(task, tile, words, load);
+  } else {
+    pack_pieces<storage, storage == DType::bit, false>(task, tile, words, load);
   }
 }
 
-/// Packs a tile into shared memory, from `raw`, where fetch_tile() has sent its input, or straight
-/// from the tensor where that is null. All threads call; a barrier must follow.
+/// Packs a tile into shared memory, from `raw`, where fetch_tile() has sent its input. All threads
+/// call; a barrier must follow.
 template <DType storage>
-__device__ void pack_tile(const TileTask& task, const TileBits& tile, const uint4* raw,
-                          std::uint32_t* words) {
-  if (task.wide && raw != nullptr) {
-    __pipeline_wait_prior(0);
-    pack_wide<storage>(task, tile, words, [&](std::uint32_t i) { return raw[i]; });
-  } else if (task.wide) {
-    with_places<storage>(task, tile, [&](auto place) {
-      pack_wide<storage>(task, tile, words, [&](std::uint32_t i) { return __ldcs(place(i)); });
-    });
-  } else if constexpr (storage == DType::bit) {
-    pack_tile_bits(task, tile, words);
-  } else {
-    pack_tile_ragged<storage>(task, tile, words);
+__device__ void pack_fetched_tile(const TileTask& task, const TileBits& tile, const uint4* raw,
+                                  std::uint32_t* words) {
+  if (!task.wide) {
+    if constexpr (storage == DType::bit) {
+      pack_tile_bits(task, tile, words);
+    } else {
+      pack_tile_ragged<storage>(task, tile, words);
+    }
+    return;
   }
+  __pipeline_wait_prior(0);
+  if ((storage == DType::bit || task.kind == ValueKind::binary) &&
+      pieces_of<storage>(tile) == tile_pieces<storage>) {
+    pack_pieces<storage, true, true>(task, tile, words, [&](std::uint32_t i) { return raw[i]; });
+  } else {
+    pack_other_pieces<storage>(task, tile, raw, words);
+  }
+}
+
+/// The same, straight from the tensor.
+template <DType storage>
+__device__ void pack_tile(const TileTask& task, const TileBits& tile, std::uint32_t* words) {
+  if (!task.wide) {
+    if constexpr (storage == DType::bit) {
+      pack_tile_bits(task, tile, words);
+    } else {
+      pack_tile_ragged<storage>(task, tile, words);
+    }
+    return;
+  }
+  with_places<storage>(task, tile, [&](auto place) {
+    const auto load = [&](std::uint32_t i) { return __ldcs(place(i)); };
+    if (storage != DType::bit && task.kind != ValueKind::binary) {
+      pack_pieces<storage, storage == DType::bit, false>(task, tile, words, load);
+    } else if (pieces_of<storage>(tile) == tile_pieces<storage>) {
+      pack_pieces<storage, true, true>(task, tile, words, load);
+    } else {
+      pack_pieces<storage, true, false>(task, tile, words, load);
+    }
+  });
 }
 
 /// Words of units for formats whose unit is a column, or some columns, of a group of rows:
@@ -652,25 +691,26 @@ __device__ void for_each_tile(const TileTask& task, uint4* raw, std::uint32_t* w
   __shared__ std::uint64_t shared_next;
   if (threadIdx.x == 0) shared_first = in_order ? take_tile(task) : blockIdx.x;
   __syncthreads();
-  std::uint64_t tile = shared_first;
-  if (tile >= task.tiles) return;
-  TileBits bits(task, tile, words);
-  fetch_tile<storage>(task, bits, raw);
+  std::uint64_t next = shared_first;
+  std::uint64_t tile = task.tiles;  // none yet
+  TileBits bits(task, 0, words);
   for (;;) {
-    std::uint64_t taken = tile + gridDim.x;
-    if (in_order && threadIdx.x == 0) taken = take_tile(task);
-    pack_tile<storage>(task, bits, raw, words);
-    if (threadIdx.x == 0) shared_next = taken;
-    __syncthreads();
-    const std::uint64_t next = shared_next;
     const bool more = next < task.tiles;
-    const TileBits next_bits(task, more ? next : tile, words);
+    const TileBits next_bits(task, more ? next : 0, words);
     if (more) fetch_tile<storage>(task, next_bits, raw);
-    encode(bits, tile);
+    if (tile != task.tiles) {
+      encode(bits, tile);
+      __syncthreads();
+    }
     if (!more) return;
-    __syncthreads();
     tile = next;
     bits = next_bits;
+    next = tile + gridDim.x;
+    if (in_order && threadIdx.x == 0) next = take_tile(task);
+    pack_fetched_tile<storage>(task, bits, raw, words);
+    if (threadIdx.x == 0) shared_next = next;
+    __syncthreads();
+    next = shared_next;
   }
 }
 
@@ -698,30 +738,28 @@ __global__ void __launch_bounds__(tile_threads, tile_blocks_per_sm)
     // Units go to shared memory in order, then out, so that writes coalesce; a window at a time
     // where there are many. The first is staged while other tiles find out where they are.
     const SharedWords out(staged);
-    const auto stage = [&](std::uint32_t window) {
+    std::uint64_t base = 0;
+    for (std::uint32_t window = 0; window == 0 || window < total; window += window_units) {
+      if (window != 0) __syncthreads();
       own.for_each(mine - window, [&](std::uint32_t word, std::uint32_t group, std::uint32_t w,
                                       std::uint32_t before) {
         const std::uint32_t unit = group << 16 | 32 * w;
         std::uint32_t at = before + count_bits(word);
-        if (total <= window_units) {
-          for_each_bit_down(word, [&](std::uint32_t bit) { out.store(--at, unit + bit); });
-        } else if (static_cast<std::int32_t>(at) > 0 &&
-                   static_cast<std::int32_t>(before) < static_cast<std::int32_t>(window_units)) {
-          for_each_bit_down(word, [&](std::uint32_t bit) {
-            if (--at < window_units) out.store(at, unit + bit);
-          });
+        if (static_cast<std::int32_t>(at) <= 0 ||
+            static_cast<std::int32_t>(before) >= static_cast<std::int32_t>(window_units)) {
+          return;
         }
+        for_each_bit_down(word, [&](std::uint32_t bit) {
+          if (--at < window_units) out.store(at, unit + bit);
+        });
       });
-    };
-    stage(0);
-    const std::uint64_t base = place_tile(task, tile, total, Emit::each_spike);
-    if (task.offsets != nullptr && bits.first_word == 0) {
-      own.store_starts(static_cast<std::uint32_t>(base) + mine, task.offsets + bits.first_group);
-    }
-    for (std::uint32_t window = 0; window < total; window += window_units) {
-      if (window != 0) {
-        __syncthreads();
-        stage(window);
+      if (window == 0) {
+        base = place_tile(task, tile, total, Emit::each_spike);  // with a barrier
+        if (task.offsets != nullptr && bits.first_word == 0) {
+          own.store_starts(static_cast<std::uint32_t>(base) + mine,
+                           task.offsets + bits.first_group);
+        }
+      } else {
         __syncthreads();
       }
       emit.store(bits, staged, spare, base + window,
