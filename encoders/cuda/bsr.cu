@@ -11,12 +11,13 @@ namespace {
 /// A unit is a block, bit i of the word in which it begins: the i-th block of that word.
 struct EmitBsr {
   static constexpr bool each_spike = false;
+  static constexpr bool unites_rows = true;
   static constexpr bool needs_spare = false;
   Bsr bsr;
   ValueSource source;
 
   __device__ const std::uint32_t* units(const TileBits& bits, std::uint32_t* scratch,
-                                        std::uint32_t*, Tally* tally) const {
+                                        Tally* tally) const {
     const std::uint32_t b = bsr.block_size();
     return unite_rows(bits, b, (b + 31) / 32, scratch, tally, [&](std::uint32_t any) {
       std::uint32_t blocks = 0;

@@ -67,12 +67,12 @@ __global__ void __launch_bounds__(tile_threads, tile_blocks_per_sm)
 /// Rows of the transposed matrix are columns.
 struct EmitCsc {
   static constexpr bool each_spike = true;
+  static constexpr bool unites_rows = false;
   static constexpr bool needs_spare = false;
   Csc csc;
   ValueSource source;
 
-  __device__ const std::uint32_t* units(const TileBits& bits, std::uint32_t*, std::uint32_t*,
-                                        Tally*) const {
+  __device__ const std::uint32_t* units(const TileBits& bits, std::uint32_t*, Tally*) const {
     return bits.words;
   }
   __device__ void store(const TileBits& bits, const std::uint32_t* staged, const std::uint32_t*,

@@ -10,12 +10,12 @@ namespace {
 /// A unit is a nonzero; the words of units are the packed rows themselves.
 struct EmitCsr {
   static constexpr bool each_spike = true;
+  static constexpr bool unites_rows = false;
   static constexpr bool needs_spare = false;
   Csr csr;
   ValueSource source;
 
-  __device__ const std::uint32_t* units(const TileBits& bits, std::uint32_t*, std::uint32_t*,
-                                        Tally*) const {
+  __device__ const std::uint32_t* units(const TileBits& bits, std::uint32_t*, Tally*) const {
     return bits.words;
   }
   __device__ void store(const TileBits& bits, const std::uint32_t* staged, const std::uint32_t*,

@@ -28,12 +28,16 @@ __device__ inline void transpose_8x8(std::uint32_t& low, std::uint32_t& high) {
 /// columns are made at once, eight rows by eight columns: byte [strip of eight rows][column].
 struct EmitCvs {
   static constexpr bool each_spike = false;
+  static constexpr bool unites_rows = true;
   static constexpr bool needs_spare = true;
   Cvs cvs;
   ValueSource source;
 
   __device__ const std::uint32_t* units(const TileBits& bits, std::uint32_t* scratch,
-                                        std::uint32_t* spare, Tally* tally) const {
+                                        Tally* tally) const {
+    return unite_rows(bits, cvs.vector(), 1, scratch, tally, [](std::uint32_t any) { return any; });
+  }
+  __device__ void prepare(const TileBits& bits, std::uint32_t* spare) const {
     auto* masks = reinterpret_cast<uint2*>(spare);
     const std::uint32_t strips = (bits.rows + 7) / 8;
     const Divisor per_strip(bits.words_per_row);
@@ -58,7 +62,6 @@ struct EmitCvs {
         masks[i / 2 * 4 + at] = {low, high};
       }
     }
-    return unite_rows(bits, cvs.vector(), 1, scratch, tally, [](std::uint32_t any) { return any; });
   }
   __device__ std::uint32_t mask(const TileBits& bits, const std::uint32_t* spare,
                                 std::uint32_t unit) const {

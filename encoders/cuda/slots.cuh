@@ -176,7 +176,7 @@ void run_slots(const CudaContext& context, DType storage, TileTask task, const E
   if (task.tiles == 0) return;
   with_storage(storage, [&]<DType type>() {
     const std::size_t starts = (std::size_t{task.rows_per_tile} + 1) * (Emit::has_tail ? 2 : 1);
-    const std::size_t bytes = tile_bytes<type>(task) + starts * sizeof(std::uint32_t);
+    const std::size_t bytes = tile_bytes<type>(task, 1) + starts * sizeof(std::uint32_t);
     allow_shared(encode_slots<type, Emit>, bytes);
     encode_slots<type, Emit>
         <<<resident_tile_blocks(context, task), tile_threads, bytes, context.stream>>>(task, emit);

@@ -8,23 +8,26 @@
 ///     staged --> global
 ///
 /// A tile is a run of whole groups of rows, 32 KB of input (8 KB where that is packed), or, where
-/// one group is larger than that, a part of its columns. Blocks stay and take tile after tile:
-/// while one is encoded, the input of the next is on its way. Bytes: the input once and the
-/// encoding once. Bound by memory, but only just: an SM has about 60 instructions a warp for each
-/// 1024 bytes.
+/// one group is larger than that, a part of its columns. Blocks stay and take tile after tile.
+/// While one tile is counted the input of the next is on its way, and the one before it is placed
+/// and written: by then the tiles it looks back at have long told their counts. Bytes: the input
+/// once and the encoding once. Bound by memory, but only just: an SM has about 60 instructions a
+/// warp for each 1024 bytes.
 ///
 /// pack.cu keeps the bits; encode_tiles() below places units (nonzeros, blocks, vectors) one after
-/// another; slots.cuh puts them where rows have their slots. What is stored is up to an Emit:
+/// another; slots.cuh puts them where rows have their slots. What is stored is up to an Emit; all
+/// threads call its functions:
 ///
-///   const std::uint32_t* units(bits, scratch, spare, tally)   words of units: bit i of word w of a
-///                                               group of rows is a unit. The bits themselves, or
-///                                               words made in `scratch`. All threads call
+///   static constexpr bool each_spike     units are the spikes; if not, units() tallies those
+///   const std::uint32_t* units(bits, scratch, tally)   words of units: bit i of word w of a group
+///   of
+///                                        rows is a unit. The bits themselves, or words in
+///                                        `scratch`
+///   static constexpr bool unites_rows    units() makes words in `scratch`
+///   static constexpr bool needs_spare    it wants memory beside the staged units,
+///   void prepare(bits, spare)            and fills it
 ///   void store(bits, units, spare, first, count)   writes staged units: units[i] is group << 16 |
-///                                               32·w + bit, and goes to first + i. All threads
-///                                               call
-///   static constexpr bool each_spike            units are the spikes; if not, units() tallies
-///   those static constexpr bool needs_spare           half of the memory for staged units is
-///   `spare`
+///                                        32·w + bit, and goes to first + i
 /// (D. Merrill and M. Garland, Single-pass Parallel Prefix Scan with Decoupled Look-back, 2016)
 
 #include <cuda_pipeline_primitives.h>
@@ -45,9 +48,6 @@ namespace spiketune::cuda {
 namespace atomics = ::cuda;
 
 inline constexpr int tile_threads = 256;
-/// States of tiles that a lane looks back at in one go. What is known of the sums moves on by so
-/// many times 32 tiles in a round trip to L2.
-inline constexpr std::uint32_t states_per_lane = 4;
 inline constexpr int tile_blocks_per_sm = 4;  ///< at least: 64 registers a thread
 /// Words of a tile that a thread owns.
 constexpr std::uint32_t owned_words_of(DType storage) {
@@ -56,9 +56,18 @@ constexpr std::uint32_t owned_words_of(DType storage) {
 template <DType storage>
 inline constexpr std::uint32_t owned_words = owned_words_of(storage);
 
-/// Units that are staged at a time. A tile of packed bits has more, and more memory for them.
+/// Units that are staged at a time: four blocks have to share an SM. A tile of packed bits has
+/// more, and more memory for them.
 template <DType storage>
-inline constexpr std::uint32_t staged_units = storage == DType::bit ? 8192 : 4096;
+inline constexpr std::uint32_t staged_units = storage == DType::bit ? 6144 : 3072;
+
+/// Words of that which an Emit may have to spare: eight bytes for each word of a tile.
+template <DType storage>
+inline constexpr std::uint32_t spare_words = 2 * tile_threads* owned_words<storage>;
+
+/// Words of units of a tile that are not its bits: groups have four rows or more.
+template <DType storage>
+inline constexpr std::uint32_t unit_words = tile_threads* owned_words<storage> / 4;
 
 struct TileTask {
   const void* data;
@@ -189,38 +198,27 @@ __device__ inline void publish(std::uint64_t* states, std::uint64_t tile, std::u
 
 /// Sum of the aggregates of all tiles before `tile`. One warp calls; all its lanes get it.
 /// A state is value · 4 + flag; flag 0: nothing yet, 1: the tile's own sum, 2: sum up to its end.
-/// Tiles are taken in order by blocks that run, so looking back cannot deadlock.
+/// Tiles are taken in order by blocks that run, and publish before they look back, so that looking
+/// back cannot deadlock.
 __device__ inline std::uint64_t look_back(std::uint64_t* states, std::uint64_t tile,
                                           std::uint64_t aggregate) {
   const std::uint32_t lane = threadIdx.x % 32;
   std::uint64_t before = 0;
-  bool done = tile == 0;
-  for (std::uint64_t end = tile; !done; end -= 32 * states_per_lane) {
-    std::uint64_t seen[states_per_lane] = {};  // 32 neighbours each, from the newest back
-    bool missing = true;
-    while (__any_sync(all_lanes, missing)) {
-      missing = false;
-#pragma unroll
-      for (std::uint32_t i = 0; i < states_per_lane; ++i) {
-        if ((seen[i] & 3) != 0) continue;
-        const std::uint32_t back = 32 * i + lane;
-        seen[i] =
-            back < end ? State(states[end - 1 - back]).load(atomics::memory_order_relaxed) : 2;
-      }
-#pragma unroll
-      for (std::uint32_t i = 0; i < states_per_lane; ++i) missing |= (seen[i] & 3) == 0;
+  for (std::uint64_t end = tile; end > 0;) {
+    std::uint64_t state = 0;
+    do {
+      state = lane < end ? State(states[end - 1 - lane]).load(atomics::memory_order_relaxed) : 2;
+    } while (__any_sync(all_lanes, (state & 3) == 0));
+    const std::uint32_t ends = __ballot_sync(all_lanes, (state & 3) == 2);
+    const std::uint32_t last = ends != 0 ? lowest_bit(ends) : 32;
+    // A tile has at most 2^16 units, but what comes before it may be any number.
+    before +=
+        __reduce_add_sync(all_lanes, lane < last ? static_cast<std::uint32_t>(state >> 2) : 0u);
+    if (ends != 0) {
+      before += __shfl_sync(all_lanes, state >> 2, static_cast<int>(last));
+      break;
     }
-#pragma unroll
-    for (std::uint32_t i = 0; i < states_per_lane; ++i) {
-      if (done) continue;
-      const std::uint32_t ends = __ballot_sync(all_lanes, (seen[i] & 3) == 2);
-      const std::uint32_t last = ends != 0 ? lowest_bit(ends) : 32;
-      const std::uint64_t value = seen[i] >> 2;
-      // A tile has at most 2^16 units, but what comes before it may be any number.
-      before += __reduce_add_sync(all_lanes, lane < last ? static_cast<std::uint32_t>(value) : 0u);
-      if (ends != 0) before += __shfl_sync(all_lanes, value, static_cast<int>(last));
-      done = ends != 0;
-    }
+    end -= 32;
   }
   if (lane == 0 && tile != 0) {
     State(states[tile]).store((before + aggregate) << 2 | 2, atomics::memory_order_relaxed);
@@ -714,58 +712,120 @@ __device__ void for_each_tile(const TileTask& task, uint4* raw, std::uint32_t* w
   }
 }
 
+/// A tile on its way through a block, the same for all threads: in shared memory, since registers
+/// are few.
+struct TileInWork {
+  std::uint64_t tile;  ///< task.tiles or more: none
+  TileBits bits;
+  std::uint32_t total;  ///< units
+
+  __device__ TileInWork(const TileTask& task, std::uint64_t index, std::uint32_t* words)
+      : tile(index), bits(task, index < task.tiles ? index : 0, words), total(0) {}
+};
+
+template <DType storage>
+__device__ OwnedUnits<owned_words<storage>> own_units(const TileTask& task, const TileBits& bits,
+                                                      const std::uint32_t* units) {
+  const std::uint32_t groups = (bits.rows + task.rows_per_group - 1) / task.rows_per_group;
+  return {units, groups * bits.words_per_row, bits.words_per_row};
+}
+
+/// Writes a tile. Units go to shared memory in order, then out, so that writes coalesce; a window
+/// at a time where there are many. The first is staged while one warp looks back. All threads call.
+template <DType storage, class Emit>
+__device__ void write_tile(const TileTask& task, const Emit& emit, const TileInWork& work,
+                           const std::uint32_t* units, std::uint32_t mine, std::uint32_t* staged) {
+  constexpr std::uint32_t window_units =
+      staged_units<storage> - (Emit::needs_spare ? spare_words<storage> : 0);
+  std::uint32_t* spare = staged + window_units;
+  const TileBits bits = work.bits;
+  const std::uint32_t total = work.total;
+  const auto own = own_units<storage>(task, bits, units);
+  const SharedWords out(staged);
+  if constexpr (Emit::needs_spare) emit.prepare(bits, spare);
+  std::uint64_t base = 0;
+  for (std::uint32_t window = 0; window == 0 || window < total; window += window_units) {
+    if (window != 0) __syncthreads();
+    own.for_each(mine - window, [&](std::uint32_t word, std::uint32_t group, std::uint32_t w,
+                                    std::uint32_t before) {
+      const std::uint32_t unit = group << 16 | 32 * w;
+      std::uint32_t at = before + count_bits(word);
+      if (static_cast<std::int32_t>(at) <= 0 ||
+          static_cast<std::int32_t>(before) >= static_cast<std::int32_t>(window_units)) {
+        return;
+      }
+      for_each_bit_down(word, [&](std::uint32_t bit) {
+        if (--at < window_units) out.store(at, unit + bit);
+      });
+    });
+    if (window == 0) {
+      base = place_tile(task, work.tile, total, Emit::each_spike);  // with a barrier
+      if (task.offsets != nullptr && bits.first_word == 0) {
+        own.store_starts(static_cast<std::uint32_t>(base) + mine, task.offsets + bits.first_group);
+      }
+    } else {
+      __syncthreads();
+    }
+    emit.store(bits, staged, spare, base + window,
+               total - window < window_units ? total - window : window_units + 0);
+  }
+}
+
 template <DType storage, class Emit>
 __global__ void __launch_bounds__(tile_threads, tile_blocks_per_sm)
     encode_tiles(const __grid_constant__ TileTask task, const __grid_constant__ Emit emit) {
+  constexpr std::uint32_t tile_words = tile_threads * owned_words<storage>;
   extern __shared__ uint4 shared[];
+  __shared__ std::uint64_t in_work[3][sizeof(TileInWork) / 8];
   uint4* raw = shared;
+  // Bits, and words of units, of two tiles: the one that is counted, and the one before it.
   auto* words = reinterpret_cast<std::uint32_t*>(raw + raw_pieces<storage>(task));
-  std::uint32_t* staged = words + tile_threads * owned_words<storage>;
-  constexpr std::uint32_t window_units =
-      Emit::needs_spare ? staged_units<storage> / 2 : staged_units<storage>;
-  std::uint32_t* spare = staged + staged_units<storage> / 2;
-  Tally tally;
-  for_each_tile<storage, true>(task, raw, words, [&](const TileBits& bits, std::uint64_t tile) {
-    const std::uint32_t* units = emit.units(bits, staged, spare, &tally);
-    if constexpr (!Emit::each_spike) __syncthreads();
-    const std::uint32_t groups = (bits.rows + task.rows_per_group - 1) / task.rows_per_group;
-    const OwnedUnits<owned_words<storage>> own(units, groups * bits.words_per_row,
-                                               bits.words_per_row);
-    std::uint32_t total = 0;
-    const std::uint32_t mine = block_exclusive_sum(own.count, &total);
-    if (threadIdx.x == 0) publish(task.states, tile, total);
+  std::uint32_t* scratch = words + 2 * tile_words;
+  std::uint32_t* staged = scratch + (Emit::unites_rows ? 2 * unit_words<storage> : 0);
+  auto* previous = reinterpret_cast<TileInWork*>(in_work[0]);
+  auto* current = reinterpret_cast<TileInWork*>(in_work[1]);
+  auto* next = reinterpret_cast<TileInWork*>(in_work[2]);
+  if (threadIdx.x == 0) *current = TileInWork(task, take_tile(task), words);
+  __syncthreads();
+  if (current->tile < task.tiles) fetch_tile<storage>(task, current->bits, raw);
 
-    // Units go to shared memory in order, then out, so that writes coalesce; a window at a time
-    // where there are many. The first is staged while other tiles find out where they are.
-    const SharedWords out(staged);
-    std::uint64_t base = 0;
-    for (std::uint32_t window = 0; window == 0 || window < total; window += window_units) {
-      if (window != 0) __syncthreads();
-      own.for_each(mine - window, [&](std::uint32_t word, std::uint32_t group, std::uint32_t w,
-                                      std::uint32_t before) {
-        const std::uint32_t unit = group << 16 | 32 * w;
-        std::uint32_t at = before + count_bits(word);
-        if (static_cast<std::int32_t>(at) <= 0 ||
-            static_cast<std::int32_t>(before) >= static_cast<std::int32_t>(window_units)) {
-          return;
-        }
-        for_each_bit_down(word, [&](std::uint32_t bit) {
-          if (--at < window_units) out.store(at, unit + bit);
-        });
-      });
-      if (window == 0) {
-        base = place_tile(task, tile, total, Emit::each_spike);  // with a barrier
-        if (task.offsets != nullptr && bits.first_word == 0) {
-          own.store_starts(static_cast<std::uint32_t>(base) + mine,
-                           task.offsets + bits.first_group);
-        }
-      } else {
-        __syncthreads();
+  Tally tally;
+  std::uint32_t mine = 0;  // units before those of this thread in the previous tile
+  bool counted = false;    // there is a previous tile
+  for (std::uint32_t turn = 0;; turn ^= 1) {
+    const bool more = current->tile < task.tiles;
+    std::uint32_t current_mine = 0;
+    if (more) {
+      std::uint64_t taken = 0;
+      if (threadIdx.x == 0) taken = take_tile(task);
+      const TileBits bits = current->bits;
+      pack_fetched_tile<storage>(task, bits, raw, bits.words);
+      if (threadIdx.x == 0) *next = TileInWork(task, taken, words + (turn ^ 1) * tile_words);
+      __syncthreads();
+      if (next->tile < task.tiles) fetch_tile<storage>(task, next->bits, raw);
+      const std::uint32_t* units = emit.units(bits, scratch + turn * unit_words<storage>, &tally);
+      if constexpr (!Emit::each_spike) __syncthreads();
+      std::uint32_t total = 0;
+      current_mine = block_exclusive_sum(own_units<storage>(task, bits, units).count, &total);
+      if (threadIdx.x == 0) {
+        publish(task.states, current->tile, total);
+        current->total = total;
       }
-      emit.store(bits, staged, spare, base + window,
-                 total - window < window_units ? total - window : window_units + 0);
     }
-  });
+    if (counted) {
+      const std::uint32_t* units =
+          Emit::unites_rows ? scratch + (turn ^ 1) * unit_words<storage> : previous->bits.words;
+      write_tile<storage>(task, emit, *previous, units, mine, staged);
+    }
+    if (!more) break;
+    __syncthreads();
+    TileInWork* written = previous;
+    previous = current;
+    current = next;
+    next = written;
+    mine = current_mine;
+    counted = true;
+  }
   if constexpr (!Emit::each_spike) add_tally(task.status, tally);
 }
 
@@ -806,10 +866,10 @@ template <DType storage>
 inline constexpr std::size_t packed_bytes = tile_threads* owned_words<storage> *
                                             sizeof(std::uint32_t);
 
-/// Shared memory for the input of a tile, its bits, and what is staged.
+/// Shared memory for the input of a tile, the bits of `tiles`, and what is staged.
 template <DType storage>
-std::size_t tile_bytes(const TileTask& task) {
-  return raw_pieces<storage>(task) * sizeof(uint4) + packed_bytes<storage> +
+std::size_t tile_bytes(const TileTask& task, std::size_t tiles) {
+  return raw_pieces<storage>(task) * sizeof(uint4) + tiles * packed_bytes<storage> +
          staged_units<storage> * sizeof(std::uint32_t);
 }
 
@@ -853,7 +913,8 @@ inline void reset_tiles(const CudaContext& context, const TileTask& task) {
 template <DType storage, class Emit>
 void launch_tiles(const CudaContext& context, const TileTask& task, const Emit& emit) {
   if (task.tiles == 0) return;
-  const std::size_t bytes = tile_bytes<storage>(task);
+  const std::size_t scratch = Emit::unites_rows ? 2 * unit_words<storage> : 0;
+  const std::size_t bytes = tile_bytes<storage>(task, 2) + scratch * sizeof(std::uint32_t);
   allow_shared(encode_tiles<storage, Emit>, bytes);
   encode_tiles<storage, Emit>
       <<<resident_tile_blocks(context, task), tile_threads, bytes, context.stream>>>(task, emit);

@@ -12,13 +12,13 @@ namespace {
 /// tile writes them as it splits its words; what has no slot takes the place of the word.
 struct EmitTwoFour {
   static constexpr bool each_spike = false;
+  static constexpr bool unites_rows = false;
   static constexpr bool needs_spare = false;
   TwoFour two_four;
   ValueSource source;
 
   /// A thread makes a word of presence, from two words of spikes.
-  __device__ const std::uint32_t* units(const TileBits& bits, std::uint32_t*, std::uint32_t*,
-                                        Tally* tally) const {
+  __device__ const std::uint32_t* units(const TileBits& bits, std::uint32_t*, Tally* tally) const {
     const std::uint32_t pairs = (bits.words_per_row + 1) / 2;
     const std::uint32_t total = two_four.words_per_row == 0 ? 0 : bits.rows * pairs;
     const Divisor per_row(pairs);
