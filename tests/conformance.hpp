@@ -217,11 +217,13 @@ inline bool small_tests() {
   return std::getenv("SPIKETUNE_SMALL_TESTS") != nullptr;
 }
 
-/// Empty, one element, ragged in every way, word-aligned, wider than a warp's words.
+/// Empty, one element, ragged in every way, word-aligned, several whole tiles of an encoder, wider
+/// than a warp's words.
 inline std::vector<SpikeShape> shapes() {
-  if (small_tests()) return {{1, 0, 5}, {2, 19, 70}, {1, 9, 1500}, {2, 64, 64}, {1, 2, 70000}};
-  return {{1, 0, 5},   {1, 5, 0},    {1, 1, 1},    {4, 3, 1},    {1, 17, 33},  {2, 19, 70},
-          {4, 16, 64}, {3, 43, 129}, {2, 64, 256}, {1, 9, 1500}, {1, 300, 96}, {1, 3, 70000}};
+  if (small_tests()) return {{1, 0, 5}, {2, 19, 70}, {1, 9, 1500}, {2, 150, 128}, {1, 2, 70000}};
+  return {{1, 0, 5},    {1, 5, 0},     {1, 1, 1},    {4, 3, 1},    {1, 17, 33},
+          {2, 19, 70},  {4, 16, 64},   {3, 43, 129}, {2, 64, 256}, {1, 9, 1500},
+          {1, 300, 96}, {3, 400, 128}, {1, 3, 70000}};
 }
 
 // The tests. A backend's file makes `Fixture` and instantiates them with
