@@ -3,10 +3,14 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/context/fiber.hpp>
 #include <boost/context/pooled_fixedsize_stack.hpp>
+#include <cstdlib>
+#include <deque>
 #include <map>
 #include <memory>
+#include <random>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -35,18 +39,28 @@ struct Warp {
   unsigned generation = 0;
 };
 
+struct Copy {
+  void* to;
+  const void* from;
+  std::size_t bytes;
+};
+
 struct Thread {
   context::fiber fiber;    ///< where the thread goes on
   context::fiber* caller;  ///< where the scheduler goes on
   dim3 index;
   unsigned linear = 0;
   bool done = false;
+  std::deque<std::vector<Copy>> copies;  // asynchronous ones not waited for, by commit
 };
 
 struct Block {
+  dim3 index;
   std::vector<Thread> threads;
+  std::vector<Thread*> order;  // in which they take their turns
   std::vector<Warp> warps;
   std::vector<std::uint64_t> shared;
+  std::map<const void*, std::vector<std::byte>> variables;  // __shared__ ones, by their key
   std::size_t live = 0;
   std::size_t arrived = 0;
   int predicates = 0;
@@ -109,35 +123,98 @@ void start(Thread& thread, const std::function<void()>& kernel,
       });
 }
 
-void run_block(const std::function<void()>& kernel, std::size_t shared_bytes,
-               context::pooled_fixedsize_stack& stacks) {
+/// Blocks that are there at the same time.
+constexpr std::size_t resident_blocks = 3;
+/// Rounds over all threads in which none gets anywhere, after which none ever will.
+constexpr int patience = 2000;
+
+/// Turns come in an order that differs from round to round, the same in each run of the program.
+std::minstd_rand& turns() {
+  static std::minstd_rand generator = [] {
+    const char* seed = std::getenv("SPIKETUNE_EMULATION_SEED");
+    return std::minstd_rand(seed == nullptr ? 1u : static_cast<unsigned>(std::atoi(seed)));
+  }();
+  return generator;
+}
+
+std::unique_ptr<Block> make_block(dim3 index, const std::function<void()>& kernel,
+                                  std::size_t shared_bytes,
+                                  context::pooled_fixedsize_stack& stacks) {
   const unsigned count = blockDim.x * blockDim.y * blockDim.z;
-  Block here;
-  block = &here;
-  here.live = count;
-  here.warps.resize((count + 31) / 32);
-  here.shared.assign(shared_bytes / 8 + 1, 0xcdcdcdcdcdcdcdcdull);
-  here.threads.resize(count);
+  auto made = std::make_unique<Block>();
+  made->index = index;
+  made->live = count;
+  made->warps.resize((count + 31) / 32);
+  made->shared.assign(shared_bytes / 8 + 1, 0xcdcdcdcdcdcdcdcdull);
+  made->threads.resize(count);
   for (unsigned i = 0; i < count; ++i) {
-    Thread& thread = here.threads[i];
+    Thread& thread = made->threads[i];
     thread.linear = i;
     thread.index = dim3(i % blockDim.x, i / blockDim.x % blockDim.y, i / blockDim.x / blockDim.y);
-    here.warps[i / 32].members |= 1u << i % 32;
+    made->warps[i / 32].members |= 1u << i % 32;
+    made->order.push_back(&thread);
     start(thread, kernel, stacks);
   }
-  while (here.live > 0) {
-    here.progressed = false;
-    for (Thread& thread : here.threads) {
-      if (!thread.done) thread.fiber = std::move(thread.fiber).resume();
-    }
-    if (!here.progressed && here.live > 0 && here.error.empty()) {
-      here.error = "some threads wait at a barrier that the others never reach (block " +
-                   std::to_string(blockIdx.x) + ")";
-    }
+  return made;
+}
+
+/// Lets each thread go on until it waits.
+void run_round(Block& here) {
+  block = &here;
+  blockIdx = here.index;
+  here.progressed = false;
+  std::shuffle(here.order.begin(), here.order.end(), turns());
+  for (Thread* thread : here.order) {
+    if (!thread->done) thread->fiber = std::move(thread->fiber).resume();
   }
   block = nullptr;
-  if (!here.error.empty()) throw std::logic_error("emulated kernel: " + here.error);
 }
+
+/// Runs the blocks of a grid, a few at a time, begun in order.
+class Grid {
+ public:
+  Grid(const std::function<void()>& kernel, std::size_t shared_bytes)
+      : kernel_(kernel), shared_bytes_(shared_bytes) {}
+
+  void run() {
+    const std::uint64_t count = std::uint64_t{gridDim.x} * gridDim.y * gridDim.z;
+    int idle = 0;
+    while (begun_ < count || !blocks_.empty()) {
+      while (blocks_.size() < resident_blocks && begun_ < count && error_.empty()) begin();
+      std::shuffle(blocks_.begin(), blocks_.end(), turns());
+      bool progressed = false;
+      for (const auto& each : blocks_) {
+        if (each->error.empty()) each->error = error_;
+        run_round(*each);
+        if (error_.empty()) error_ = each->error;
+        progressed = progressed || each->progressed;
+      }
+      std::erase_if(blocks_, [](const auto& each) { return each->live == 0; });
+      idle = progressed ? 0 : idle + 1;
+      if (idle > patience) {
+        error_ = "threads wait for what never comes, such as a barrier that others never reach";
+      }
+      if (!error_.empty() && blocks_.empty()) break;
+    }
+    if (!error_.empty()) throw std::logic_error("emulated kernel: " + error_);
+  }
+
+ private:
+  void begin() {
+    static context::pooled_fixedsize_stack stacks(64 * 1024, 1024);
+    const std::uint64_t i = begun_++;
+    const dim3 index(static_cast<unsigned>(i % gridDim.x),
+                     static_cast<unsigned>(i / gridDim.x % gridDim.y),
+                     static_cast<unsigned>(i / gridDim.x / gridDim.y));
+    blocks_.push_back(make_block(index, kernel_, shared_bytes_, stacks));
+  }
+
+  const std::function<void()>& kernel_;
+  std::size_t shared_bytes_;
+  std::vector<std::unique_ptr<Block>> blocks_;
+  std::uint64_t begun_ = 0;
+  std::string error_;
+};
 
 }  // namespace
 
@@ -149,21 +226,42 @@ void launch(const std::function<void()>& kernel, dim3 grid, dim3 threads, std::s
     last_error = cudaErrorInvalidConfiguration;
     return;
   }
-  static context::pooled_fixedsize_stack stacks(64 * 1024, 1024);
   gridDim = grid;
   blockDim = threads;
-  for (unsigned z = 0; z < grid.z; ++z) {
-    for (unsigned y = 0; y < grid.y; ++y) {
-      for (unsigned x = 0; x < grid.x; ++x) {
-        blockIdx = dim3(x, y, z);
-        run_block(kernel, shared_bytes, stacks);
-      }
-    }
-  }
+  Grid(kernel, shared_bytes).run();
 }
 
 void* dynamic_shared() {
   return block->shared.data();
+}
+
+void* block_memory(const void* key, std::size_t bytes) {
+  std::vector<std::byte>& memory = block->variables[key];
+  if (memory.empty()) memory.assign(bytes, std::byte{0xcd});
+  return memory.data();
+}
+
+void pause() {
+  yield();
+}
+
+void copy_later(void* to, const void* from, std::size_t bytes) {
+  std::memset(to, 0xcd, bytes);
+  if (current->copies.empty()) current->copies.emplace_back();
+  current->copies.back().push_back({to, from, bytes});
+}
+
+void commit_copies() {
+  if (current->copies.empty()) current->copies.emplace_back();
+  current->copies.emplace_back();
+}
+
+void finish_copies(std::size_t but) {
+  // The last of the list is still being filled.
+  while (current->copies.size() > but + 1) {
+    for (const Copy& copy : current->copies.front()) std::memcpy(copy.to, copy.from, copy.bytes);
+    current->copies.pop_front();
+  }
 }
 
 int block_barrier(bool predicate) {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <functional>
@@ -35,6 +36,25 @@ void launch(const std::function<void()>& kernel, dim3 grid, dim3 block,
             std::size_t shared_bytes = 0, void* stream = nullptr);
 
 [[nodiscard]] void* dynamic_shared();
+
+/// Memory that the threads of a block share, one piece for each key; poison at first.
+[[nodiscard]] void* block_memory(const void* key, std::size_t bytes);
+
+/// A __shared__ variable, wrapped in a struct of its own.
+template <class Wrapper>
+Wrapper& block_variable() {
+  static_assert(alignof(Wrapper) <= alignof(std::max_align_t));
+  static const char key = 0;
+  return *static_cast<Wrapper*>(block_memory(&key, sizeof(Wrapper)));
+}
+
+/// Lets other threads run; for loops that wait for other blocks.
+void pause();
+
+/// Copies when the thread waits for it; until then the target is poison.
+void copy_later(void* to, const void* from, std::size_t bytes);
+void commit_copies();
+void finish_copies(std::size_t but);
 
 /// Waits for all threads of the block; returns how many passed true.
 int block_barrier(bool predicate);

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Rewrites CUDA sources so that a C++ compiler takes them: kernel launches become calls of
-emulation::launch(), and __shared__ variables become statics of the one block that runs at a time.
+emulation::launch(), and __shared__ variables references into memory of the block that runs.
 
 usage: translate.py SOURCE_ROOT OUTPUT_ROOT FILE...     (files relative to SOURCE_ROOT)
 """
@@ -70,7 +70,12 @@ def translate(text):
         r"auto* \2 = static_cast<\1*>(::emulation::dynamic_shared());",
         text,
     )
-    return re.sub(r"__shared__\s", "static ", text)
+    return re.sub(
+        r"__shared__\s+([^;\[]+?)\s+(\w+)((?:\[[^;]*\])*);",
+        r"struct Shared_\2 { \1 value\3; }; "
+        r"auto& \2 = ::emulation::block_variable<Shared_\2>().value;",
+        text,
+    )
 
 
 def main():
