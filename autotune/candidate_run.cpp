@@ -161,6 +161,14 @@ bool EncodingRun::alive() const {
   });
 }
 
+std::vector<std::size_t> candidates_of(const EncodingRun& run) {
+  std::vector<std::size_t> indices;
+  for (const KernelRun& kernel : run.kernels) {
+    if (kernel.point.status == PointStatus::ok) indices.push_back(kernel.point.index);
+  }
+  return indices;
+}
+
 void give_up(Point& point, PointStatus status, const std::string& reason) {
   if (point.status != PointStatus::ok) return;
   point.status = status;
@@ -171,9 +179,9 @@ void give_up(EncodingRun& run, PointStatus status, const std::string& reason) {
   for (KernelRun& kernel : run.kernels) give_up(kernel.point, status, reason);
 }
 
-std::unique_ptr<EncodingRun> prepare_candidates(const Backend& backend, const ProblemInputs& inputs,
-                                                const EncodingChoice& choice,
-                                                std::vector<Point> points) {
+std::unique_ptr<EncodingRun> prepare_candidates(
+    const Backend& backend, const ProblemInputs& inputs, const EncodingChoice& choice,
+    std::vector<Point> points, const std::function<void(std::span<const std::size_t>)>& step) {
   auto run = std::make_unique<EncodingRun>();
   run->plugin = choice.plugin;
   for (Point& point : points) {
@@ -181,9 +189,11 @@ std::unique_ptr<EncodingRun> prepare_candidates(const Backend& backend, const Pr
     run->kernels.back().point = std::move(point);
   }
   if (!run->alive()) return run;
+  step(candidates_of(*run));
   guarded(*run, [&] { prepare_encoding(backend, inputs, choice, *run); });
   for (KernelRun& kernel : run->kernels) {
     if (kernel.point.status != PointStatus::ok || kernel.point.kernel == no_kernel) continue;
+    step(std::span(&kernel.point.index, 1));
     guarded(kernel.point, [&] { prepare_kernel(backend, inputs, *run, kernel); });
   }
   return run;

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -44,10 +45,13 @@ struct EncodingRun {
 /// each kernel once and compares. What goes wrong ends as the status of the points; only
 /// Error(out_of_memory) is thrown, so that the caller can make room.
 /// \param points   one for each kernel of `choice`, filled in but for results
-[[nodiscard]] std::unique_ptr<EncodingRun> prepare_candidates(const Backend& backend,
-                                                              const ProblemInputs& inputs,
-                                                              const EncodingChoice& choice,
-                                                              std::vector<Point> points);
+/// \param step     told of the candidates, by index, before anything is run for them
+[[nodiscard]] std::unique_ptr<EncodingRun> prepare_candidates(
+    const Backend& backend, const ProblemInputs& inputs, const EncodingChoice& choice,
+    std::vector<Point> points, const std::function<void(std::span<const std::size_t>)>& step);
+
+/// Indices of the points that are still ok.
+[[nodiscard]] std::vector<std::size_t> candidates_of(const EncodingRun& run);
 
 /// Sets a point that is still ok to `status`.
 void give_up(Point& point, PointStatus status, const std::string& reason);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <exception>
+#include <utility>
 
 #include "spiketune/core/error.hpp"
 
@@ -14,24 +15,10 @@ namespace {
 
 using nlohmann::json;
 
-bool selected(const std::vector<std::string>& patterns, const std::string& name) {
-  return patterns.empty() ||
-         std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) {
-           return fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
-         });
-}
-
 json merged(const json& params, const json& config) {
   json result = params;
   result.update(config);
   return result;
-}
-
-bool has_fields(const json& config, const json& wanted) {
-  return std::all_of(wanted.items().begin(), wanted.items().end(), [&](const auto& field) {
-    const auto found = config.find(field.key());
-    return found != config.end() && *found == field.value();
-  });
 }
 
 /// Whether the sweep stops at the first of several choices.
@@ -48,11 +35,11 @@ std::vector<KernelChoice> kernels_of(const FormatPlugin& plugin, const json& par
   const WeightView weights{aligned, problem.weights, problem.k, problem.n, space};
   const OutputView output{aligned, problem.output, problem.m(), problem.n, space};
   for (const KernelInfo& info : plugin.kernels()) {
-    if (!selected(selection.kernels, info.name)) continue;
+    if (!matches(selection.kernels, info.name)) continue;
     // The first config that can run stands for the kernel; where none can, the first says why.
     std::vector<KernelChoice> choices;
     for (const json& config : info.configs) {
-      KernelChoice choice{info.name, merged(params, config), ""};
+      KernelChoice choice{info.name, merged(params, config), "", 0, ""};
       if (selection.config && !has_fields(choice.config, *selection.config)) continue;
       choice.why_skipped =
           plugin.why_invalid(info.name, choice.config, layout_of(problem), weights, output);
@@ -69,16 +56,26 @@ std::vector<KernelChoice> kernels_of(const FormatPlugin& plugin, const json& par
   return result;
 }
 
+EncodingChoice encoding_of(const FormatPlugin& plugin, json params, std::string why_skipped) {
+  return {plugin.name(),
+          plugin.baseline(),
+          plugin.lossy(),
+          &plugin,
+          std::move(params),
+          std::move(why_skipped),
+          {}};
+}
+
 EncodingChoice unlisted(const FormatPlugin& plugin, const Selection& selection,
                         std::string why_skipped) {
-  EncodingChoice result{&plugin, json::object(), std::move(why_skipped), {}};
+  EncodingChoice result = encoding_of(plugin, json::object(), std::move(why_skipped));
   if (selection.encode_only) {
-    result.kernels.push_back({std::string(no_kernel), json::object(), ""});
+    result.kernels.push_back({std::string(no_kernel), json::object(), "", 0, ""});
     return result;
   }
   for (const KernelInfo& info : plugin.kernels()) {
-    if (selected(selection.kernels, info.name)) {
-      result.kernels.push_back({info.name, json::object(), ""});
+    if (matches(selection.kernels, info.name)) {
+      result.kernels.push_back({info.name, json::object(), "", 0, ""});
     }
   }
   return result;
@@ -93,11 +90,11 @@ void add_encodings(std::vector<EncodingChoice>& result, const FormatPlugin& plug
   }
   if (first_only(selection)) params.resize(1);
   for (const json& choice : params) {
-    EncodingChoice encoding{&plugin, choice, "", {}};
+    EncodingChoice encoding = encoding_of(plugin, choice, "");
     if (!selection.encode_only) {
       encoding.kernels = kernels_of(plugin, choice, selection, problem, space);
     } else if (!selection.config || has_fields(choice, *selection.config)) {
-      encoding.kernels.push_back({std::string(no_kernel), choice, ""});
+      encoding.kernels.push_back({std::string(no_kernel), choice, "", 0, ""});
     }
     if (!encoding.kernels.empty()) result.push_back(std::move(encoding));
   }
@@ -107,9 +104,8 @@ void add_encodings(std::vector<EncodingChoice>& result, const FormatPlugin& plug
 void check_patterns(const std::vector<std::string>& patterns, const std::vector<std::string>& names,
                     const std::string& what, std::string_view backend) {
   for (const std::string& pattern : patterns) {
-    const bool any = std::any_of(names.begin(), names.end(), [&](const std::string& name) {
-      return selected({pattern}, name);
-    });
+    const bool any = std::any_of(names.begin(), names.end(),
+                                 [&](const std::string& name) { return matches({pattern}, name); });
     if (any) continue;
     std::string message =
         fmt::format("no {} on the {} backend is called '{}'; there are", what, backend, pattern);
@@ -121,6 +117,20 @@ void check_patterns(const std::vector<std::string>& patterns, const std::vector<
 }
 
 }  // namespace
+
+bool matches(const std::vector<std::string>& patterns, const std::string& name) {
+  return patterns.empty() ||
+         std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) {
+           return fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
+         });
+}
+
+bool has_fields(const json& config, const json& wanted) {
+  return std::all_of(wanted.items().begin(), wanted.items().end(), [&](const auto& field) {
+    const auto found = config.find(field.key());
+    return found != config.end() && *found == field.value();
+  });
+}
 
 EncodedLayout layout_of(const Problem& problem) {
   const SpikeView spikes{nullptr,       problem.shape(),   problem.input,
@@ -134,7 +144,7 @@ std::vector<EncodingChoice> list_candidates(const Registry& registry, std::strin
   const Space space = backend == HostContext::name ? Space::host : Space::device;
   std::vector<EncodingChoice> result;
   for (const auto& plugin : registry.plugins()) {
-    if (plugin->backend() != backend || !selected(selection.formats, plugin->name())) continue;
+    if (plugin->backend() != backend || !matches(selection.formats, plugin->name())) continue;
     if (plugin->baseline() && !selection.baselines) continue;
     const std::string why_unavailable = plugin->why_unavailable();
     if (!known || !why_unavailable.empty()) {
@@ -159,7 +169,7 @@ void check_selection(const Registry& registry, std::string_view backend,
     if (plugin->backend() != backend) continue;
     if (plugin->baseline() && !selection.baselines) continue;
     formats.push_back(plugin->name());
-    if (!selected(selection.formats, plugin->name())) continue;
+    if (!matches(selection.formats, plugin->name())) continue;
     for (const KernelInfo& info : plugin->kernels()) kernels.push_back(info.name);
   }
   check_patterns(selection.formats, formats, "format", backend);

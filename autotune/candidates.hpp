@@ -2,6 +2,7 @@
 /// \file
 /// Which formats, parameters, kernels and configs a sweep tries on a problem.
 
+#include <cstddef>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -26,11 +27,16 @@ struct KernelChoice {
   std::string kernel;
   nlohmann::json config;    ///< of the kernel and of the format together
   std::string why_skipped;  ///< empty: to be measured
+  std::size_t index = 0;    ///< among all candidates of a sweep
+  std::string command;      ///< that measures it again; empty: not known
 };
 
 /// One encoding and the kernels that share it.
 struct EncodingChoice {
-  const FormatPlugin* plugin = nullptr;
+  std::string format;
+  bool baseline = false;
+  bool lossy = false;
+  const FormatPlugin* plugin = nullptr;  ///< null where a recording stands for it
   nlohmann::json params;
   std::string why_skipped;
   std::vector<KernelChoice> kernels;  ///< never empty
@@ -54,6 +60,11 @@ void check_selection(const Registry& registry, std::string_view backend,
                      const Selection& selection);
 
 [[nodiscard]] std::size_t count_candidates(const std::vector<EncodingChoice>& encodings);
+
+/// Whether a name is selected: the list is empty, or one of its patterns fits.
+[[nodiscard]] bool matches(const std::vector<std::string>& patterns, const std::string& name);
+/// Whether a config has all fields of `wanted`, with their values.
+[[nodiscard]] bool has_fields(const nlohmann::json& config, const nlohmann::json& wanted);
 
 /// The layout in which a problem is encoded.
 [[nodiscard]] EncodedLayout layout_of(const Problem& problem);

@@ -42,13 +42,15 @@ std::string_view to_string(TimingMode mode) {
 }
 
 void measure_interleaved(std::span<Series* const> series, const std::function<bool()>& interrupted,
+                         const std::function<void(std::size_t)>& before_batch,
                          const std::function<void()>& after_round) {
   for (bool any = true; any;) {
     any = false;
-    for (Series* one : series) {
-      if (finished(*one)) continue;
+    for (std::size_t i = 0; i < series.size(); ++i) {
+      if (finished(*series[i])) continue;
       if (interrupted()) return;
-      sample_batch(*one);
+      before_batch(i);
+      sample_batch(*series[i]);
       any = true;
     }
     if (any) after_round();

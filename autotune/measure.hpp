@@ -77,9 +77,11 @@ struct Series {
 
 /// Samples all series in turn, a few samples each, until each has enough (or failed), so that a
 /// drift of the machine spreads over all of them instead of favouring one.
-/// \param interrupted   asked between batches; true ends it early
-/// \param after_round   called once after each round over the series
+/// \param interrupted    asked between batches; true ends it early
+/// \param before_batch   called with the index of the series that is sampled next
+/// \param after_round    called once after each round over the series
 void measure_interleaved(std::span<Series* const> series, const std::function<bool()>& interrupted,
+                         const std::function<void(std::size_t)>& before_batch,
                          const std::function<void()>& after_round);
 
 }  // namespace spiketune

@@ -18,28 +18,6 @@ constexpr double preparing_share = 0.3;
 
 using Group = std::vector<std::unique_ptr<EncodingRun>>;
 
-/// The points of one encoding before anything is known of them but why they are skipped.
-std::vector<Point> blank_points(const Backend& backend, const Problem& problem,
-                                const EncodingChoice& choice, const std::string* commands) {
-  std::vector<Point> points;
-  for (std::size_t i = 0; i < choice.kernels.size(); ++i) {
-    const KernelChoice& kernel = choice.kernels[i];
-    Point point;
-    point.problem = problem;
-    point.format = choice.plugin->name();
-    point.kernel = kernel.kernel;
-    point.config = kernel.config;
-    point.backend = backend.name();
-    point.baseline = choice.plugin->baseline();
-    point.lossy = choice.plugin->lossy();
-    point.command = commands[i];
-    const std::string& why = choice.why_skipped.empty() ? kernel.why_skipped : choice.why_skipped;
-    if (!why.empty()) give_up(point, PointStatus::skipped, why);
-    points.push_back(std::move(point));
-  }
-  return points;
-}
-
 bool any_failed(const EncodingRun& run) {
   return std::any_of(run.kernels.begin(), run.kernels.end(), [](const KernelRun& kernel) {
     return kernel.point.status == PointStatus::failed;
@@ -49,24 +27,24 @@ bool any_failed(const EncodingRun& run) {
 class ProblemRun {
  public:
   ProblemRun(Backend& backend, const PlannedProblem& planned, const RunOptions& options,
-             const RunCallbacks& callbacks)
-      : backend_(backend), planned_(planned), options_(options), callbacks_(callbacks) {}
+             const RunCallbacks& callbacks, ProblemSetup& setup)
+      : backend_(backend),
+        planned_(planned),
+        options_(options),
+        callbacks_(callbacks),
+        setup_(setup) {}
 
-  std::vector<Point> run(const std::vector<EncodingChoice>& choices,
-                         const std::vector<std::string>& commands) {
+  void run(const std::vector<EncodingChoice>& choices) {
     total_ = static_cast<double>(count_candidates(choices));
-    const std::string* command = commands.data();
     for (const EncodingChoice& choice : choices) {
-      std::vector<Point> points = blank_points(backend_, planned_.problem, choice, command);
-      command += choice.kernels.size();
-      add(choice, std::move(points));
+      if (callbacks_.interrupted()) break;
+      add(choice);
     }
     finish_group();
-    return std::move(points_);
   }
 
  private:
-  void add(const EncodingChoice& choice, std::vector<Point> points);
+  void add(const EncodingChoice& choice);
   void make_shared_inputs();
   std::unique_ptr<EncodingRun> prepare(const EncodingChoice& choice,
                                        const std::vector<Point>& points);
@@ -81,14 +59,13 @@ class ProblemRun {
   const PlannedProblem& planned_;
   const RunOptions& options_;
   const RunCallbacks& callbacks_;
-  std::optional<ProblemInputs> inputs_;
-  Buffer reference_;
+  ProblemSetup& setup_;
   std::string why_dead_;  // nothing more can be measured
   Group group_;
   std::uint64_t group_bytes_ = 0;
   std::uint64_t group_budget_ = 0;
   std::vector<Series*> series_;
-  std::vector<Point> points_;
+  std::vector<std::vector<std::size_t>> owners_;  // of each series, the candidates it is for
   double total_ = 1;
   double prepared_ = 0;
   double timed_ = 0;
@@ -99,17 +76,38 @@ void ProblemRun::report(const std::string& what) {
       what, (preparing_share * prepared_ + (1 - preparing_share) * timed_) / std::max(total_, 1.0));
 }
 
+/// What a set-up is for: problem, source of the spikes, seed.
+std::string setup_key(const PlannedProblem& planned, std::uint64_t seed) {
+  return problem_key(planned.problem) + "\n" + planned.file + "\n" +
+         std::to_string(planned.images) + " " + std::to_string(planned.tile) + " " +
+         std::to_string(seed);
+}
+
 void ProblemRun::make_shared_inputs() {
-  if (inputs_ || !why_dead_.empty()) return;
+  if (!why_dead_.empty()) return;
+  std::string key = setup_key(planned_, options_.seed);
+  if (setup_.key == key) return;
+  setup_ = {};
+  callbacks_.step({});
   try {
-    inputs_ = make_inputs(backend_, planned_, options_.seed);
-    reference_ =
-        make_reference(backend_, *inputs_, inputs_->spikes.view(), planned_.problem.row_order);
-    inputs_->reference = static_cast<const double*>(reference_.data());
+    setup_.inputs = make_inputs(backend_, planned_, options_.seed);
+    setup_.reference = make_reference(backend_, *setup_.inputs, setup_.inputs->spikes.view(),
+                                      planned_.problem.row_order);
+    setup_.inputs->reference = static_cast<const double*>(setup_.reference.data());
+    setup_.key = std::move(key);
   } catch (const std::exception& error) {
     why_dead_ = std::string("the problem could not be set up: ") + error.what();
-    inputs_.reset();
+    setup_ = {};
   }
+}
+
+std::unique_ptr<EncodingRun> run_of(const std::vector<Point>& points) {
+  auto run = std::make_unique<EncodingRun>();
+  for (const Point& point : points) {
+    run->kernels.emplace_back();
+    run->kernels.back().point = point;
+  }
+  return run;
 }
 
 /// Runs and verifies the kernels of one encoding; where memory is short, those before it are
@@ -117,14 +115,10 @@ void ProblemRun::make_shared_inputs() {
 std::unique_ptr<EncodingRun> ProblemRun::prepare(const EncodingChoice& choice,
                                                  const std::vector<Point>& points) {
   try {
-    return prepare_candidates(backend_, *inputs_, choice, points);
+    return prepare_candidates(backend_, *setup_.inputs, choice, points, callbacks_.step);
   } catch (const Error& error) {
     if (group_.empty()) {
-      auto run = std::make_unique<EncodingRun>();
-      for (const Point& point : points) {
-        run->kernels.emplace_back();
-        run->kernels.back().point = point;
-      }
+      auto run = run_of(points);
       give_up(*run, PointStatus::failed, error.what());
       return run;
     }
@@ -133,24 +127,18 @@ std::unique_ptr<EncodingRun> ProblemRun::prepare(const EncodingChoice& choice,
   return prepare(choice, points);
 }
 
-void ProblemRun::add(const EncodingChoice& choice, std::vector<Point> points) {
-  report(choice.plugin->name());
-  const bool any_ok = std::any_of(points.begin(), points.end(), [](const Point& point) {
-    return point.status == PointStatus::ok;
-  });
+void ProblemRun::add(const EncodingChoice& choice) {
+  report(choice.format);
+  std::vector<Point> points;
+  bool any_ok = false;
+  for (const KernelChoice& kernel : choice.kernels) {
+    points.push_back(blank_point(backend_.name(), planned_.problem, choice, kernel));
+    any_ok = any_ok || points.back().status == PointStatus::ok;
+  }
   if (any_ok) make_shared_inputs();
-  const bool interrupted = callbacks_.interrupted();
-  if (!inputs_ || !why_dead_.empty() || interrupted || !any_ok) {
-    for (Point& point : points) {
-      if (interrupted) give_up(point, PointStatus::skipped, "interrupted before it was measured");
-      give_up(point, PointStatus::failed, why_dead_);
-    }
-    auto run = std::make_unique<EncodingRun>();
-    for (Point& point : points) {
-      run->kernels.emplace_back();
-      run->kernels.back().point = std::move(point);
-    }
-    group_.push_back(std::move(run));
+  if (!why_dead_.empty() || !any_ok) {
+    group_.push_back(run_of(points));
+    give_up(*group_.back(), PointStatus::failed, why_dead_);
   } else {
     if (group_.empty()) group_budget_ = backend_.memory_budget();
     group_.push_back(prepare(choice, points));
@@ -164,34 +152,41 @@ void ProblemRun::add(const EncodingChoice& choice, std::vector<Point> points) {
 /// The series of one encoding: encode once, then compute and total for each kernel.
 void ProblemRun::add_series(EncodingRun& run) {
   const bool waits = run.plugin->synchronous();
-  const auto start = [&](SeriesPair& pair, const std::function<void()>& work, bool synchronous) {
+  const auto start = [&](SeriesPair& pair, const std::function<void()>& work, bool synchronous,
+                         const std::vector<std::size_t>& owners) {
     for (const TimingMode mode : options_.modes) {
+      if (options_.only_total && mode != options_.modes.front()) break;
+      callbacks_.step(owners);
       Series& series = pair[static_cast<std::size_t>(mode)];
       series.rule = options_.rule;
       try {
         series.trial = backend_.meter().prepare({work, synchronous}, mode);
         series_.push_back(&series);
+        owners_.push_back(owners);
       } catch (const std::exception& error) {
         series.failure = error.what();
       }
     }
   };
-  start(run.series, run.encode, waits);
+  const bool encode_alone = !options_.only_total || run.kernels.front().point.kernel == no_kernel;
+  if (encode_alone) start(run.series, run.encode, waits, candidates_of(run));
   for (KernelRun& kernel : run.kernels) {
     if (kernel.point.status != PointStatus::ok || kernel.point.kernel == no_kernel) continue;
-    start(kernel.compute, kernel.products.front(), false);
+    const std::vector<std::size_t> owner{kernel.point.index};
+    if (!options_.only_total) start(kernel.compute, kernel.products.front(), false, owner);
     start(
         kernel.total,
         [&run, &kernel] {
           run.encode();
           for (const auto& product : kernel.products) product();
         },
-        waits);
+        waits, owner);
   }
 }
 
 void ProblemRun::measure_group() {
   series_.clear();
+  owners_.clear();
   for (const auto& run : group_) {
     if (run->alive()) add_series(*run);
   }
@@ -199,7 +194,8 @@ void ProblemRun::measure_group() {
   const ClockState before = backend_.meter().clocks();
   ClockState after = before;
   const double timed_before = timed_;
-  measure_interleaved(series_, callbacks_.interrupted, [&] {
+  const auto before_batch = [&](std::size_t i) { callbacks_.step(owners_[i]); };
+  measure_interleaved(series_, callbacks_.interrupted, before_batch, [&] {
     const ClockState now = backend_.meter().clocks();
     for (const std::string& reason : now.throttle_reasons) {
       auto& seen = after.throttle_reasons;
@@ -222,18 +218,18 @@ void ProblemRun::measure_group() {
   }
 }
 
-/// Moves the samples of a pair into the point's timing, or gives the point up.
-void take_samples(SeriesPair& pair, Timing& timing, Point& point, bool move) {
+/// Moves the samples of a pair into the point's timing, or gives the point up. False where there
+/// are too few since somebody interrupted.
+bool take_samples(SeriesPair& pair, Timing& timing, Point& point, bool move) {
   for (const TimingMode mode : {TimingMode::cold, TimingMode::hot}) {
     Series& series = pair[static_cast<std::size_t>(mode)];
     if (!series.failure.empty()) {
       give_up(point, PointStatus::failed, series.failure);
-      return;
+      return true;
     }
     if (!series.trial) continue;
     if (series.samples.size() < std::min(StopRule::least_samples, series.rule.max_samples)) {
-      give_up(point, PointStatus::skipped, "interrupted before it was measured");
-      return;
+      return false;
     }
     auto& samples = mode == TimingMode::cold ? timing.cold : timing.hot;
     samples = move ? std::move(series.samples) : series.samples;
@@ -243,15 +239,16 @@ void take_samples(SeriesPair& pair, Timing& timing, Point& point, bool move) {
       }
     }
   }
+  return true;
 }
 
 void ProblemRun::note_floors(EncodingRun& run) {
   const Problem& problem = planned_.problem;
   for (KernelRun& kernel : run.kernels) {
     Point& point = kernel.point;
-    point.input_bytes = inputs_->spikes.view().bytes();
-    point.weight_bytes = inputs_->weights.front().bytes();
-    point.output_bytes = inputs_->outputs.front().bytes();
+    point.input_bytes = setup_.inputs->spikes.view().bytes();
+    point.weight_bytes = setup_.inputs->weights.front().bytes();
+    point.output_bytes = setup_.inputs->outputs.front().bytes();
     if (!point.encoded_bytes || !options_.copy_gbps) continue;
     const auto microseconds = [&](std::uint64_t bytes) {
       return static_cast<double>(bytes) / (*options_.copy_gbps * 1e3);
@@ -270,25 +267,28 @@ void ProblemRun::note_floors(EncodingRun& run) {
   }
 }
 
+/// Takes the samples of an encoding's candidates and hands out their points.
 void ProblemRun::collect(EncodingRun& run) {
   for (KernelRun& kernel : run.kernels) {
-    take_samples(run.series, kernel.point.encode, kernel.point, false);
-    take_samples(kernel.compute, kernel.point.compute, kernel.point, true);
-    take_samples(kernel.total, kernel.point.total, kernel.point, true);
+    Point& point = kernel.point;
+    const bool measured = take_samples(run.series, point.encode, point, false) &&
+                          take_samples(kernel.compute, point.compute, point, true) &&
+                          take_samples(kernel.total, point.total, point, true);
+    if (measured || point.status != PointStatus::ok) callbacks_.done(point);
   }
 }
 
-/// Measures what was prepared, moves its points out and releases its memory.
+/// Measures what was prepared, hands out its points and releases its memory.
 void ProblemRun::finish_group() {
   if (why_dead_.empty()) {
     measure_group();
+    callbacks_.step({});
     why_dead_ = backend_.why_broken();
   }
   for (const auto& run : group_) {
     if (!why_dead_.empty()) give_up(*run, PointStatus::failed, why_dead_);
+    if (setup_.inputs) note_floors(*run);
     collect(*run);
-    if (inputs_) note_floors(*run);
-    for (KernelRun& kernel : run->kernels) points_.push_back(std::move(kernel.point));
   }
   timed_ = prepared_;
   group_.clear();
@@ -297,11 +297,27 @@ void ProblemRun::finish_group() {
 
 }  // namespace
 
-std::vector<Point> run_problem(Backend& backend, const PlannedProblem& planned,
-                               const std::vector<EncodingChoice>& choices,
-                               const std::vector<std::string>& commands, const RunOptions& options,
-                               const RunCallbacks& callbacks) {
-  return ProblemRun(backend, planned, options, callbacks).run(choices, commands);
+Point blank_point(const std::string& backend, const Problem& problem,
+                  const EncodingChoice& encoding, const KernelChoice& kernel) {
+  Point point;
+  point.problem = problem;
+  point.index = kernel.index;
+  point.format = encoding.format;
+  point.kernel = kernel.kernel;
+  point.config = kernel.config;
+  point.backend = backend;
+  point.baseline = encoding.baseline;
+  point.lossy = encoding.lossy;
+  point.command = kernel.command;
+  const std::string& why = encoding.why_skipped.empty() ? kernel.why_skipped : encoding.why_skipped;
+  if (!why.empty()) give_up(point, PointStatus::skipped, why);
+  return point;
+}
+
+void run_problem(Backend& backend, const PlannedProblem& planned,
+                 const std::vector<EncodingChoice>& choices, const RunOptions& options,
+                 const RunCallbacks& callbacks, ProblemSetup& setup) {
+  ProblemRun(backend, planned, options, callbacks, setup).run(choices);
 }
 
 }  // namespace spiketune

@@ -42,15 +42,6 @@ json finite_or_null(const std::optional<double>& value) {
   return value && std::isfinite(*value) ? json(*value) : json(nullptr);
 }
 
-void add_timing(json& object, const std::string& name, const Timing& timing, bool ok) {
-  const Timing shown = ok ? timing : Timing{};
-  // The main key holds the cold samples; where only hot ones were asked for, those.
-  const bool hot_only = shown.cold.empty() && !shown.hot.empty();
-  object[name + "_us"] = hot_only ? measurement_to_json(shown.hot, TimingMode::hot)
-                                  : measurement_to_json(shown.cold, TimingMode::cold);
-  if (!hot_only) object[name + "_hot_us"] = measurement_to_json(shown.hot, TimingMode::hot);
-}
-
 json clocks_to_json(const Point& point) {
   json clocks = json::object();
   if (point.clocks_before.sm_mhz) clocks["sm_mhz_before"] = *point.clocks_before.sm_mhz;
@@ -78,9 +69,18 @@ std::string_view to_string(PointStatus status) {
   return "?";
 }
 
+void add_timing(json& point, const std::string& name, const Timing& timing) {
+  // The main key holds the cold samples; where only hot ones were asked for, those.
+  const bool hot_only = timing.cold.empty() && !timing.hot.empty();
+  point[name + "_us"] = hot_only ? measurement_to_json(timing.hot, TimingMode::hot)
+                                 : measurement_to_json(timing.cold, TimingMode::cold);
+  if (!hot_only) point[name + "_hot_us"] = measurement_to_json(timing.hot, TimingMode::hot);
+}
+
 json point_to_json(const Point& point) {
   const bool ok = point.status == PointStatus::ok;
   json result = {{"problem", problem_to_json(point.problem)},
+                 {"index", point.index},
                  {"format", point.format},
                  {"kernel", point.kernel},
                  {"config", point.config},
@@ -99,9 +99,9 @@ json point_to_json(const Point& point) {
                    {"compute", finite_or_null(point.compute_floor_us)}}},
                  {"nnz", or_null(point.nnz)},
                  {"max_error", finite_or_null(point.max_error)}};
-  add_timing(result, "encode", point.encode, ok);
-  add_timing(result, "compute", point.compute, ok);
-  add_timing(result, "total", point.total, ok);
+  add_timing(result, "encode", ok ? point.encode : Timing{});
+  add_timing(result, "compute", ok ? point.compute : Timing{});
+  add_timing(result, "total", ok ? point.total : Timing{});
   if (point.lost_share) result["lost_share"] = *point.lost_share;
   if (!point.command.empty()) result["command"] = point.command;
   if (!point.notes.empty()) result["notes"] = point.notes;
@@ -146,10 +146,16 @@ std::string report_text(const json& report) {
 }
 
 void write_file(const std::string& path, std::string_view text) {
+  write_file(path, [&](std::ostream& file) {
+    file.write(text.data(), static_cast<std::streamsize>(text.size()));
+  });
+}
+
+void write_file(const std::string& path, const std::function<void(std::ostream&)>& write) {
   const std::string temporary = path + "." + std::to_string(getpid()) + ".tmp";
   {
     std::ofstream file(temporary, std::ios::binary | std::ios::trunc);
-    file.write(text.data(), static_cast<std::streamsize>(text.size()));
+    if (file) write(file);
     file.close();
     if (!file) {
       std::remove(temporary.c_str());

@@ -3,6 +3,8 @@
 /// The report of a sweep as it is written: results/schema/report.schema.json says what is in it.
 
 #include <cstdint>
+#include <functional>
+#include <iosfwd>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -26,6 +28,7 @@ struct Timing {
 /// One format and kernel on one problem.
 struct Point {
   Problem problem;
+  std::size_t index = 0;  ///< among all candidates of the sweep
   std::string format;
   std::string kernel;
   nlohmann::json config = nlohmann::json::object();
@@ -55,6 +58,10 @@ struct Point {
 /// Times are left out of points that are not ok.
 [[nodiscard]] nlohmann::json point_to_json(const Point& point);
 
+/// Sets `NAME_us` and `NAME_hot_us` of a point: cold samples, or hot ones where there are only
+/// those, under the first.
+void add_timing(nlohmann::json& point, const std::string& name, const Timing& timing);
+
 /// A report without points: schema, created, argv, git, environment, and `complete` false.
 [[nodiscard]] nlohmann::json empty_report(const std::vector<std::string>& argv,
                                           const nlohmann::json& environment);
@@ -65,6 +72,8 @@ struct Point {
 /// Writes `text` to a file of another name beside `path`, then renames it, so that whoever reads
 /// `path` finds all of it or what was there before. Throws Error(io).
 void write_file(const std::string& path, std::string_view text);
+/// The same for text too large to hold: `write` puts it into the stream.
+void write_file(const std::string& path, const std::function<void(std::ostream&)>& write);
 
 /// Throws Error(io) or Error(parse) that names the file.
 [[nodiscard]] nlohmann::json read_json_file(const std::string& path);

@@ -69,7 +69,7 @@ std::string why_no_cuda([[maybe_unused]] int device) {
 #endif
 }
 
-std::unique_ptr<Backend> open_backend(std::string_view which, int device, int threads) {
+std::string choose_backend(std::string_view which, int device) {
   const bool automatic = which == "auto";
   if (!automatic && which != "host" && which != "cuda") {
     throw Error(ErrorCode::invalid_argument,
@@ -77,11 +77,19 @@ std::unique_ptr<Backend> open_backend(std::string_view which, int device, int th
   }
   if (which != "host") {
     const std::string why = why_no_cuda(device);
-#if SPIKETUNE_HAVE_CUDA
-    if (why.empty()) return make_cuda_backend(device);
-#endif
+    if (why.empty()) return "cuda";
     if (!automatic) throw Error(ErrorCode::unsupported, why);
   }
+  return "host";
+}
+
+std::unique_ptr<Backend> open_backend(std::string_view which, [[maybe_unused]] int device,
+                                      int threads) {
+#if SPIKETUNE_HAVE_CUDA
+  if (choose_backend(which, device) == "cuda") return make_cuda_backend(device);
+#else
+  static_cast<void>(choose_backend(which, device));
+#endif
   return make_host_backend(threads);
 }
 

@@ -21,6 +21,10 @@ namespace spiketune {
 /// can.
 [[nodiscard]] std::string why_no_cuda(int device = 0);
 
+/// "host" or "cuda" for those names and "auto" (CUDA where there is a device), without opening it.
+/// Throws as open_backend() does.
+[[nodiscard]] std::string choose_backend(std::string_view which, int device);
+
 /// \param which   "host", "cuda", or "auto": CUDA where there is a device
 /// \param threads of the host backend; 0: as many as OpenMP offers
 /// Throws Error(unsupported) with why_no_cuda(), Error(invalid_argument) for another name.

@@ -20,6 +20,9 @@ enum ExitCode : int {
 /// Adds a command to the program; when it was given, it runs and sets `exit_code`.
 /// \param argv   of the program, recorded in reports
 void add_sweep(CLI::App& app, const std::vector<std::string>& argv, int& exit_code);
+void add_tune(CLI::App& app, const std::vector<std::string>& argv, int& exit_code);
+void add_merge(CLI::App& app, int& exit_code);
+void add_worker(CLI::App& app, int& exit_code);
 void add_info(CLI::App& app, int& exit_code);
 void add_report(CLI::App& app, int& exit_code);
 void add_generate(CLI::App& app, int& exit_code);

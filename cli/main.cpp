@@ -38,6 +38,9 @@ int main(int argc, char** argv) {
   int exit_code = cli::exit_ok;
   cli::add_sweep(app, {argv, argv + argc}, exit_code);
   cli::add_report(app, exit_code);
+  cli::add_tune(app, {argv, argv + argc}, exit_code);
+  cli::add_merge(app, exit_code);
+  cli::add_worker(app, exit_code);
   cli::add_info(app, exit_code);
   cli::add_generate(app, exit_code);
   cli::add_inspect(app, exit_code);

@@ -42,6 +42,7 @@ Series fake(char name, std::string& order, std::size_t min_samples) {
 
 const auto never = [] { return false; };
 const auto nothing = [] {};
+const auto silently = [](std::size_t) {};
 
 TEST(MeasureInterleaved, TakesTurns) {
   std::string order;
@@ -49,7 +50,10 @@ TEST(MeasureInterleaved, TakesTurns) {
   Series b = fake('b', order, 6);
   Series* both[] = {&a, &b};
   int rounds = 0;
-  measure_interleaved(both, never, [&] { ++rounds; });
+  std::string announced;
+  measure_interleaved(
+      both, never, [&](std::size_t i) { announced += i == 0 ? 'a' : 'b'; }, [&] { ++rounds; });
+  EXPECT_EQ(announced, order);
   // One sample each to begin with, then five at a time; b has enough before a.
   EXPECT_EQ(order, "ababa");
   EXPECT_EQ(a.samples.size(), 11u);
@@ -63,7 +67,7 @@ TEST(MeasureInterleaved, AFailureEndsOnlyItsOwnSeries) {
   Series bad;
   bad.trial = std::make_unique<ThrowingTrial>();
   Series* both[] = {&bad, &good};
-  measure_interleaved(both, never, nothing);
+  measure_interleaved(both, never, silently, nothing);
   EXPECT_EQ(bad.failure, "broken");
   EXPECT_TRUE(good.failure.empty());
   EXPECT_GE(good.samples.size(), 3u);
@@ -75,7 +79,7 @@ TEST(MeasureInterleaved, AnInterruptEndsItBetweenBatches) {
   Series* one[] = {&a};
   int asked = 0;
   measure_interleaved(
-      one, [&] { return ++asked > 2; }, nothing);
+      one, [&] { return ++asked > 2; }, silently, nothing);
   EXPECT_EQ(order, "aa");
 }
 
@@ -84,7 +88,7 @@ TEST(MeasureInterleaved, NeverTakesMoreThanTheMaximum) {
   Series a = fake('a', order, 100);
   a.rule.max_samples = 8;
   Series* one[] = {&a};
-  measure_interleaved(one, never, nothing);
+  measure_interleaved(one, never, silently, nothing);
   EXPECT_EQ(a.samples.size(), 8u);
 }
 
