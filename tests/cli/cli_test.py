@@ -192,6 +192,30 @@ class CliTest(unittest.TestCase):
         self.assertEqual([problem["timesteps"], problem["rows"], problem["k"]], [2, 32, 48])
         self.assertAlmostEqual(problem["density"], found["density"])
 
+    def test_a_recording_is_imitated(self):
+        params = {"sigma": 0.6, "silent_share": 0.25, "silent_neurons": 0.4, "correlation": 0.5}
+        self.ok("generate", "--out", "secret.npz", "--shape", "8192x96", "--timesteps", "16",
+                "--density", "0.08", "--pattern", "layer", "--pattern-params", json.dumps(params))
+        self.fails(1, "--n", "inspect", "secret.npz", "--as-workload", "like.json")
+        self.ok("inspect", "secret.npz", "--as-workload", "like.json", "--n", "24")
+        text = (self.path / "like.json").read_text(encoding="utf-8")
+        self.assertNotIn("secret", text)
+        entry = json.loads(text)["entries"][0]
+        self.assertEqual([entry["timesteps"], entry["positions"], entry["layers"]],
+                         [16, 512, ["96x24"]])
+        self.ok("generate", "--out", "like.npz", "--shape", "8192x96", "--timesteps", "16",
+                "--density", str(entry["densities"][0]), "--pattern", entry["pattern"],
+                "--pattern-params", json.dumps(entry["pattern_params"]), "--seed", "7")
+        secret, like = (json.loads(self.ok("inspect", name, "--json"))
+                        for name in ["secret.npz", "like.npz"])
+        for feature, tolerance in {"density": 0.004, "persistence": 0.02, "silent_neurons": 0.02,
+                                   "silent_channels": 0.02, "channel_deviation": 0.015}.items():
+            self.assertAlmostEqual(secret[feature], like[feature], delta=tolerance, msg=feature)
+        self.ok("sweep", "--suite", "like.json", "--backend", "host", "--formats", "csr", "--out",
+                "report.json", "--max-samples", "3", "--max-seconds-per-candidate", "0.05")
+        self.assertEqual(self.report()["points"][0]["problem"]["pattern_params"],
+                         entry["pattern_params"])
+
     def test_info(self):
         text = self.ok("info")
         self.assertIn("csr (host)", text)
