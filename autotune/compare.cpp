@@ -49,7 +49,7 @@ const json& points_of(const json& report) {
 /// The GPU of a report that has one, else its processor.
 std::string device_of(const json& report) {
   const json& environment = child(report, "environment");
-  const std::string gpu = text(environment, "gpu");
+  std::string gpu = text(environment, "gpu");
   if (!gpu.empty()) return gpu;
   return fmt::format("{}, {:.0f} threads", text(environment, "cpu"),
                      number(environment, "threads").value_or(0));
@@ -321,6 +321,7 @@ std::vector<std::vector<double>> changes_by_kernel(const Family& family, const j
         series.change.x);
   }
   std::vector<std::vector<double>> result;
+  result.reserve(by_kernel.size());
   for (auto& [kernel, changes] : by_kernel) result.push_back(std::move(changes));
   return result;
 }
@@ -343,6 +344,7 @@ std::optional<double> estimate_drift(const std::vector<std::vector<double>>& ker
 double shift_of_run(const std::vector<std::vector<double>>& kernels) {
   if (kernels.size() < least_kernels) return 0;
   std::vector<double> centers;
+  centers.reserve(kernels.size());
   for (const auto& changes : kernels) centers.push_back(statistics(changes).median);
   return statistics(centers).median;
 }
@@ -545,6 +547,7 @@ json family_to_json(const Family& family, const json& base, const std::vector<Ma
     return with_backend(kernel_name(point, family.quantity), point);
   });
   std::vector<Change*> means;
+  means.reserve(kernels.size());
   for (Group& kernel : kernels) means.push_back(&kernel.mean);
   judge(means, min_effect);
   const auto formats = grouped(

@@ -97,6 +97,7 @@ std::string render_text_table(const std::vector<TableRow>& rows, const std::set<
                               std::size_t width) {
   if (rows.empty()) return "";
   std::vector<TableRow> shown;
+  shown.reserve(rows.size());
   for (const TableRow& row : rows) shown.push_back(printable(row));
   const auto widths = column_widths(shown, left, width);
   std::string result = table_line(shown.front(), left, widths) + rule_line(widths);
