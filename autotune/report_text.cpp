@@ -11,6 +11,7 @@
 #include "spiketune/autotune/report_json.hpp"
 #include "spiketune/autotune/report_page.hpp"
 #include "spiketune/autotune/report_summary.hpp"
+#include "spiketune/autotune/text_table.hpp"
 
 namespace spiketune {
 namespace {
@@ -22,39 +23,6 @@ using report_json::number;
 using report_json::text;
 
 constexpr std::size_t kMarkdownRows = 200;
-
-/// Text that Markdown shows as it is, on one line, also inside a table.
-std::string escape_markdown(const std::string& input) {
-  std::string result;
-  for (const char c : input) {
-    switch (c) {
-      case '\n':
-      case '\r':
-        result += ' ';
-        break;
-      case '<':
-        result += "&lt;";
-        break;
-      case '>':
-        result += "&gt;";
-        break;
-      case '&':
-        result += "&amp;";
-        break;
-      case '\\':
-      case '|':
-      case '*':
-      case '`':
-      case '[':
-      case ']':
-        result += '\\';
-        [[fallthrough]];
-      default:
-        result += c;
-    }
-  }
-  return result;
-}
 
 std::string time_or_dash(const json& measurement) {
   const auto median = number(measurement, "median");
@@ -97,12 +65,6 @@ std::vector<WinnerRow> winner_rows(const json& points, const ReportCurves& curve
     rows.push_back(std::move(row));
   }
   return rows;
-}
-
-std::string markdown_row(const std::vector<std::string>& cells) {
-  std::string line = "|";
-  for (const auto& cell : cells) line += " " + escape_markdown(cell) + " |";
-  return line + "\n";
 }
 
 /// "… and 17 more" under a table that was cut.
@@ -198,73 +160,6 @@ std::string markdown_environment(const json& report) {
   return result + markdown_row({"command", command});
 }
 
-/// Terminal columns of UTF-8 text without wide or combining characters, which is all we print.
-std::size_t columns_of(const std::string& text_utf8) {
-  return static_cast<std::size_t>(std::count_if(text_utf8.begin(), text_utf8.end(), [](char c) {
-    return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
-  }));
-}
-
-/// The text cut to `width` columns, an ellipsis in place of its middle: both ends tell names apart.
-std::string shorten(const std::string& input, std::size_t width) {
-  const std::size_t length = columns_of(input);
-  if (length <= width || width < 2) return input;
-  const std::size_t head = (width - 1) / 2;
-  const std::size_t tail = width - 1 - head;
-  std::string result;
-  std::size_t column = 0;
-  for (std::size_t i = 0; i < input.size();) {
-    std::size_t next = i + 1;
-    while (next < input.size() && (static_cast<unsigned char>(input[next]) & 0xC0U) == 0x80U) {
-      ++next;
-    }
-    if (column < head || column >= length - tail) result += input.substr(i, next - i);
-    if (column == head) result += "…";
-    ++column;
-    i = next;
-  }
-  return result;
-}
-
-std::string pad(const std::string& input, std::size_t width, bool right) {
-  const std::size_t length = columns_of(input);
-  const std::string blanks(width > length ? width - length : 0, ' ');
-  return right ? blanks + input : input + blanks;
-}
-
-using TableRow = std::vector<std::string>;
-
-/// Widths that fit: the two text columns (first and third) give way where the whole is too wide.
-std::vector<std::size_t> column_widths(const std::vector<TableRow>& rows, std::size_t width) {
-  std::vector<std::size_t> widths(rows.front().size(), 0);
-  for (const auto& row : rows) {
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      widths[i] = std::max(widths[i], columns_of(row[i]));
-    }
-  }
-  std::size_t total = 2 * (widths.size() - 1);
-  for (const std::size_t w : widths) total += w;
-  constexpr std::size_t kLeast = 10;
-  while (total > width) {
-    std::size_t& widest = widths[0] >= widths[2] ? widths[0] : widths[2];
-    if (widest <= kLeast) break;
-    --widest;
-    --total;
-  }
-  return widths;
-}
-
-std::string table_line(const TableRow& row, const std::vector<std::size_t>& widths) {
-  std::string line;
-  for (std::size_t i = 0; i < row.size(); ++i) {
-    const bool is_text = i == 0 || i == 2;
-    if (i > 0) line += "  ";
-    line += pad(is_text ? shorten(row[i], widths[i]) : row[i], widths[i], !is_text);
-  }
-  while (!line.empty() && line.back() == ' ') line.pop_back();
-  return line + "\n";
-}
-
 /// Encoders of a report without products: how fast, and how near to the speed of a copy.
 std::vector<TableRow> encoder_rows(const json& points, const ReportCurves& curves) {
   std::vector<TableRow> rows = {{"workload", "density", "encoder", "encode", "GB/s", "of copy"}};
@@ -285,21 +180,6 @@ std::vector<TableRow> encoder_rows(const json& points, const ReportCurves& curve
                     floor ? fmt::format("{:.0f} %", 100 * *floor / *median) : "–"});
   }
   return rows;
-}
-
-std::string rule_line(const std::vector<std::size_t>& widths) {
-  std::size_t total = 2 * (widths.size() - 1);
-  for (const std::size_t width : widths) total += width;
-  std::string line;
-  for (std::size_t column = 0; column < total; ++column) line += "─";
-  return line + "\n";
-}
-
-/// Head, rule and lines.
-std::string render_rows(const std::vector<TableRow>& rows, const std::vector<std::size_t>& widths) {
-  std::string result = table_line(rows.front(), widths) + rule_line(widths);
-  for (std::size_t i = 1; i < rows.size(); ++i) result += table_line(rows[i], widths);
-  return result;
 }
 
 }  // namespace
@@ -326,13 +206,12 @@ std::string render_table(const json& report, int width) {
   const json points = points_in_mode(recorded, primary_mode(recorded));
   const ReportCurves curves = report_curves(points);
   const auto winners = winner_rows(points, curves);
+  const auto columns = static_cast<std::size_t>(std::max(width, 60));
   if (winners.empty()) {
     const auto encoders = encoder_rows(points, curves);
     if (encoders.size() == 1) return "No point was measured and found correct.\n";
-    return render_rows(encoders,
-                       column_widths(encoders, static_cast<std::size_t>(std::max(width, 60))));
+    return render_text_table(encoders, {0, 2}, columns);
   }
-  const auto columns = static_cast<std::size_t>(std::max(width, 60));
   const bool narrow = columns < 90;
   std::vector<TableRow> rows = {{"workload", "density", "winner"}};
   if (!narrow) rows[0].insert(rows[0].end(), {"encode", "compute"});
@@ -343,8 +222,7 @@ std::string render_table(const json& report, int width) {
     row.insert(row.end(), {winner.total, winner.over_dense});
     rows.push_back(std::move(row));
   }
-  const auto widths = column_widths(rows, columns);
-  std::string result = render_rows(rows, widths);
+  std::string result = render_text_table(rows, {0, 2}, columns);
   const bool ties = std::any_of(winners.begin(), winners.end(),
                                 [](const WinnerRow& row) { return row.winner.ends_with(" ~"); });
   if (ties) result += "~  the noise does not separate the winner from another format\n";

@@ -19,13 +19,51 @@ namespace {
 using nlohmann::json;
 
 /// What an entry may say beside the fields of a problem.
-constexpr std::array<std::string_view, 7> list_fields{"shapes", "densities", "weights", "n",
-                                                      "file",   "tile",      "images"};
+constexpr std::array<std::string_view, 11> list_fields{"shapes", "densities", "weights", "n",
+                                                       "file",   "tile",      "images",  "source",
+                                                       "layers", "positions", "batch"};
 
 /// A number or a list of them, as a list.
 template <class T>
 std::vector<T> one_or_many(const json& value) {
   return value.is_array() ? value.get<std::vector<T>>() : std::vector<T>{value.get<T>()};
+}
+
+/// Sizes with an x between them; `form` says how they are written.
+template <std::size_t count>
+std::array<std::uint64_t, count> parse_sizes(const std::string& text, const char* form) {
+  std::array<std::uint64_t, count> sizes{};
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto [next, error] = std::from_chars(at, end, sizes[i]);
+    const bool last = i + 1 == count;
+    const bool separated = last ? next == end : next != end && (*next == 'x' || *next == 'X');
+    if (error != std::errc{} || !separated ||
+        sizes[i] >= std::numeric_limits<std::uint32_t>::max()) {
+      throw Error(ErrorCode::parse, "'" + text + "' is not a shape; write " + form);
+    }
+    at = last ? next : next + 1;
+  }
+  return sizes;
+}
+
+/// Every layer at every batch.
+std::vector<ProductShape> layer_shapes(const json& object, std::uint32_t timesteps) {
+  const auto positions = object.value("positions", std::uint32_t{1});
+  std::vector<ProductShape> shapes;
+  for (const auto& text : object["layers"].get<std::vector<std::string>>()) {
+    const auto sizes = parse_sizes<2>(text, "K x N as in 1024x512");
+    for (const auto batch : one_or_many<std::uint32_t>(object.value("batch", json(1)))) {
+      const std::uint64_t rows = std::uint64_t{positions} * batch;
+      require(rows > 0, ErrorCode::parse, "positions and batch must be at least 1");
+      require(timesteps == 0 || rows <= std::numeric_limits<std::uint32_t>::max() / timesteps,
+              ErrorCode::parse, "M = timesteps · positions · batch must be below 2^32");
+      shapes.push_back({timesteps * rows, static_cast<std::uint32_t>(sizes[0]),
+                        static_cast<std::uint32_t>(sizes[1])});
+    }
+  }
+  return shapes;
 }
 
 SuiteEntry entry_from_json(const json& object, const std::string& folder) {
@@ -45,6 +83,15 @@ SuiteEntry entry_from_json(const json& object, const std::string& folder) {
       entry.shapes.push_back(parse_product_shape(text));
     }
   }
+  require(!(object.contains("shapes") && object.contains("layers")), ErrorCode::parse,
+          "an entry has shapes or layers, not both");
+  if (object.contains("layers")) {
+    entry.shapes = layer_shapes(object, entry.base.timesteps);
+  } else {
+    require(!object.contains("batch") && !object.contains("positions"), ErrorCode::parse,
+            "batch and positions go with layers");
+  }
+  if (object.contains("source")) entry.source = object["source"].get<std::string>();
   if (object.contains("densities")) entry.densities = one_or_many<double>(object["densities"]);
   if (object.contains("n")) entry.n = one_or_many<std::uint32_t>(object["n"]);
   if (object.contains("images")) entry.images = object["images"].get<std::uint32_t>();
@@ -150,20 +197,7 @@ std::vector<PlannedProblem> expand_shapes(const SuiteEntry& entry) {
 }  // namespace
 
 ProductShape parse_product_shape(const std::string& text) {
-  std::array<std::uint64_t, 3> sizes{};
-  const char* at = text.data();
-  const char* const end = at + text.size();
-  for (std::size_t i = 0; i < 3; ++i) {
-    const auto [next, error] = std::from_chars(at, end, sizes[i]);
-    const bool last = i == 2;
-    const bool separated = last ? next == end : next != end && (*next == 'x' || *next == 'X');
-    if (error != std::errc{} || !separated ||
-        sizes[i] >= std::numeric_limits<std::uint32_t>::max()) {
-      throw Error(ErrorCode::parse,
-                  "'" + text + "' is not a shape; write M x K x N as in 4096x1024x512");
-    }
-    at = last ? next : next + 1;
-  }
+  const auto sizes = parse_sizes<3>(text, "M x K x N as in 4096x1024x512");
   return {sizes[0], static_cast<std::uint32_t>(sizes[1]), static_cast<std::uint32_t>(sizes[2])};
 }
 

@@ -7,12 +7,19 @@
 ///    "entries": [
 ///      {"workload": "uniform", "shapes": ["1024x512x256"], "timesteps": 4,
 ///       "densities": [0.005, 0.05], "pattern": "bernoulli", "weights": ["f32"]},
+///      {"workload": "vgg9.conv5", "source": "...", "timesteps": 4, "positions": 64,
+///       "batch": [1, 16], "layers": ["2304x256"], "densities": [0.084], "pattern": "layer",
+///       "pattern_params": {"sigma": 0.5, "silent_share": 0, "correlation": 0.2}},
 ///      {"workload": "conv2", "file": "../fashion_mnist_snn/conv2.npz", "images": 8, "tile": 4}]}
 ///
 /// An entry has the fields of a problem, but lists where it spans several: shapes (M x K x N, with
-/// M = timesteps · rows), densities, weights, n. An entry with a file has K, rows, timesteps and
+/// M = timesteps · rows), densities, weights, n. Instead of shapes there may be layers (K x N),
+/// positions (of one sample: pixels or tokens; 1 by default) and batch (a list; 1): the shapes are
+/// then every layer at every M = timesteps · positions · batch. `source` says, for people, where
+/// the numbers are from. An entry with a file has K, rows, timesteps and
 /// density as found there, and n where it is a recorded layer (load_layer), of which `images` are
 /// taken; `tile` repeats the rows. Files are relative to the suite.
+/// datasets/suite.schema.json describes it for editors and validators.
 
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -37,7 +44,8 @@ struct ProductShape {
 [[nodiscard]] std::string to_string(const ProductShape& shape);
 
 struct SuiteEntry {
-  Problem base;  ///< what the lists below do not say
+  Problem base;        ///< what the lists below do not say
+  std::string source;  ///< of the numbers; may be empty
   std::vector<ProductShape> shapes;
   std::vector<double> densities;
   std::vector<DType> weights;

@@ -13,7 +13,7 @@ enum ExitCode : int {
   exit_ok = 0,
   exit_error = 1,       ///< it could not do what was asked
   exit_usage = 2,       ///< it did not understand what was asked
-  exit_bad_result = 3,  ///< a measured result was wrong, or a candidate failed
+  exit_bad_result = 3,  ///< a result was wrong, a candidate failed, or something became slower
   exit_interrupted = 130
 };
 
@@ -25,6 +25,7 @@ void add_merge(CLI::App& app, int& exit_code);
 void add_worker(CLI::App& app, int& exit_code);
 void add_info(CLI::App& app, int& exit_code);
 void add_report(CLI::App& app, int& exit_code);
+void add_compare(CLI::App& app, int& exit_code);
 void add_generate(CLI::App& app, int& exit_code);
 void add_inspect(CLI::App& app, int& exit_code);
 void add_encode(CLI::App& app, int& exit_code);

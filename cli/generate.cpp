@@ -68,8 +68,8 @@ void add_generate(CLI::App& app, int& exit_code) {
   shown(command->add_option("--timesteps", flags->problem.timesteps, "T; M = T x rows"));
   shown(command->add_option("--density", flags->problem.density, "share of nonzeros"));
   shown(command->add_option("--pattern", flags->problem.pattern,
-                            "bernoulli, channel_rates, temporal, silent, block, column_vector or "
-                            "power_law_rows"));
+                            "bernoulli, channel_rates, temporal, silent, block, column_vector, "
+                            "power_law_rows or layer"));
   command->add_option("--pattern-params", flags->params,
                       "of the pattern, as JSON: {\"persistence\": 0.8}");
   shown(command->add_option("--value", flags->value, "binary, graded2 or graded"));

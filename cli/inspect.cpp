@@ -7,10 +7,13 @@
 #include <vector>
 
 #include "spiketune/autotune/format_sizes.hpp"
+#include "spiketune/autotune/imitating_suite.hpp"
 #include "spiketune/autotune/problem.hpp"
+#include "spiketune/autotune/report.hpp"
 #include "spiketune/autotune/setup.hpp"
 #include "spiketune/cli/commands.hpp"
 #include "spiketune/cli/load_flags.hpp"
+#include "spiketune/core/error.hpp"
 
 namespace spiketune::cli {
 namespace {
@@ -21,6 +24,8 @@ struct InspectFlags {
   LoadFlags load;
   std::string weights = "f16";
   bool as_json = false;
+  std::string workload;
+  std::uint32_t n = 0;
 };
 
 json to_json(const Distribution& values) {
@@ -55,6 +60,7 @@ json to_json(const SpikeView& spikes, const SpikeStatistics& found,
           {"density", found.density},
           {"row_rates", to_json(found.row_rates)},
           {"channel_rates", to_json(found.channel_rates)},
+          {"channel_deviation", found.channel_deviation},
           {"silent_channels", found.silent_channels},
           {"silent_neurons", found.silent_neurons},
           {"persistence", found.persistence ? json(*found.persistence) : json(nullptr)},
@@ -110,10 +116,20 @@ void print_text(const SpikeView& spikes, const SpikeStatistics& found,
   }
 }
 
+void write_workload(const InspectFlags& flags, const Trace& trace, const SpikeStatistics& found) {
+  const std::uint32_t n = flags.n > 0 ? flags.n : trace.n;
+  require(n > 0, ErrorCode::invalid_argument,
+          "the file has no weights, so --as-workload needs --n, the columns of W");
+  write_file(
+      flags.workload,
+      imitating_suite(trace.spikes.view(), found, n, parse_dtype(flags.weights)).dump(2) + "\n");
+}
+
 int run(const InspectFlags& flags) {
   const Trace trace = load(flags.load);
   const SpikeView spikes = trace.spikes.view();
   const SpikeStatistics found = inspect(HostContext{}, spikes);
+  if (!flags.workload.empty()) write_workload(flags, trace, found);
   const auto sizes = format_sizes(HostContext{}, make_registry(), spikes, spikes.row_order,
                                   found.density, parse_dtype(flags.weights));
   if (flags.as_json) {
@@ -133,10 +149,15 @@ void add_inspect(CLI::App& app, int& exit_code) {
   command->add_option("--weights", flags->weights, "type of W, which dense matrices have")
       ->capture_default_str();
   command->add_flag("--json", flags->as_json, "as JSON");
+  command->add_option("--as-workload", flags->workload,
+                      "write a suite of generated spikes that look like these");
+  command->add_option("--n", flags->n, "columns of W in that suite (default: as recorded)");
   add_load_flags(*command, flags->load);
   command->footer(
       "Exit codes: 0 done; 1 error; 2 wrong usage.\n"
-      "Example: spiketune inspect spikes.npz --row-order token-major");
+      "Examples:\n"
+      "  spiketune inspect spikes.npz --row-order token-major\n"
+      "  spiketune inspect private.npz --as-workload like_private.json --n 512");
   command->callback([flags, &exit_code] { exit_code = run(*flags); });
 }
 

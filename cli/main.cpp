@@ -13,8 +13,8 @@ constexpr const char* description =
     "cheapest: Y = S·W for each format, kernel and density, encode included.";
 
 constexpr const char* footer =
-    "Exit codes: 0 done; 1 error; 2 wrong usage; 3 a result was wrong or a candidate failed; 130 "
-    "interrupted.\n"
+    "Exit codes: 0 done; 1 error; 2 wrong usage; 3 a result was wrong, a candidate failed or "
+    "something is slower; 130 interrupted.\n"
     "Example: spiketune sweep --shape 1024x512x256 --density 0.01,0.1 --out report.json";
 
 int fail(int code, const std::string& message) {
@@ -41,6 +41,7 @@ int main(int argc, char** argv) {
   cli::add_tune(app, {argv, argv + argc}, exit_code);
   cli::add_merge(app, exit_code);
   cli::add_worker(app, exit_code);
+  cli::add_compare(app, exit_code);
   cli::add_info(app, exit_code);
   cli::add_generate(app, exit_code);
   cli::add_inspect(app, exit_code);

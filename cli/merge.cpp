@@ -7,6 +7,7 @@
 #include "spiketune/autotune/report.hpp"
 #include "spiketune/autotune/shard.hpp"
 #include "spiketune/cli/commands.hpp"
+#include "spiketune/cli/read_report.hpp"
 
 namespace spiketune::cli {
 namespace {
@@ -18,7 +19,7 @@ struct MergeFlags {
 
 int run(const MergeFlags& flags) {
   std::vector<NamedReport> parts;
-  for (const std::string& path : flags.parts) parts.push_back({path, read_json_file(path)});
+  for (const std::string& path : flags.parts) parts.push_back({path, read_report(path)});
   const nlohmann::json report = merge_reports(parts);
   write_file(flags.out, report_text(report));
   fmt::print("wrote {}: {} points of {} parts\n", flags.out, report.at("points").size(),

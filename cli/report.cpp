@@ -8,7 +8,7 @@
 #include "spiketune/autotune/report_page.hpp"
 #include "spiketune/cli/commands.hpp"
 #include "spiketune/cli/progress.hpp"
-#include "spiketune/core/error.hpp"
+#include "spiketune/cli/read_report.hpp"
 
 namespace spiketune::cli {
 namespace {
@@ -18,15 +18,6 @@ struct ReportFlags {
   std::string html;
   std::string markdown;
 };
-
-nlohmann::json read_report(const std::string& path) {
-  nlohmann::json report = read_json_file(path);
-  if (!report.is_object() || report.value("schema", "") != "spiketune.report/1") {
-    throw Error(ErrorCode::parse,
-                path + " is not a report of spiketune (schema spiketune.report/1)");
-  }
-  return report;
-}
 
 int run(const ReportFlags& flags) {
   const nlohmann::json report = read_report(flags.input);

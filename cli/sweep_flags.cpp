@@ -106,9 +106,10 @@ void add_problem_flags(CLI::App& command, SweepFlags& flags) {
   };
   own(command.add_option("--density", flags.densities, "shares of nonzeros"))->delimiter(',');
   own(command.add_option("--timesteps", base.timesteps, "T; M = T x rows"));
-  own(command.add_option("--pattern", base.pattern,
-                         "bernoulli, channel_rates, temporal, silent, block, column_vector or "
-                         "power_law_rows"));
+  own(command.add_option(
+      "--pattern", base.pattern,
+      "bernoulli, channel_rates, temporal, silent, block, column_vector, layer or "
+      "power_law_rows"));
   own(command.add_option("--pattern-params", flags.pattern_params,
                          "of the pattern, as JSON: {\"persistence\": 0.8}"));
   own(command.add_option("--workload", base.workload, "a name for the report"));

@@ -17,20 +17,34 @@
 namespace spiketune {
 namespace {
 
-constexpr std::array<std::pair<Pattern, std::string_view>, 7> names{
+constexpr std::array<std::pair<Pattern, std::string_view>, 8> names{
     {{Pattern::bernoulli, "bernoulli"},
      {Pattern::channel_rates, "channel_rates"},
      {Pattern::temporal, "temporal"},
      {Pattern::silent, "silent"},
      {Pattern::block, "block"},
      {Pattern::column_vector, "column_vector"},
-     {Pattern::power_law_rows, "power_law_rows"}}};
+     {Pattern::power_law_rows, "power_law_rows"},
+     {Pattern::layer, "layer"}}};
 
 /// What chance is asked for.
-enum Stream : std::uint64_t { spike_stream, value_stream, rate_stream, order_stream };
+enum Stream : std::uint64_t {
+  spike_stream,
+  value_stream,
+  rate_stream,
+  order_stream,
+  neuron_stream
+};
 
 std::uint64_t silent_channels(const PatternSpec& spec, std::uint32_t k) {
   return static_cast<std::uint64_t>(std::llround(spec.silent_share * k));
+}
+
+/// Mean rate of the neurons of a layer that fire at all; above 1 where they are too few.
+double firing_rate(const PatternSpec& spec, std::uint32_t k) {
+  const double active =
+      static_cast<double>(k - silent_channels(spec, k)) * (1 - spec.silent_neurons);
+  return spec.density == 0 ? 0 : spec.density * k / active;
 }
 
 /// P(spike | none) that keeps the density of a chain where it is.
@@ -87,6 +101,15 @@ std::vector<double> power_law_weights(std::uint64_t count, double alpha) {
   return weights;
 }
 
+/// Rates of the neurons that fire: those of silent channels are 0.
+std::vector<double> layer_rates(const PatternSpec& spec, std::uint32_t k) {
+  const auto active = static_cast<std::uint32_t>(k - silent_channels(spec, k));
+  std::vector<double> result = log_normal_weights(active, spec.sigma, {spec.seed, rate_stream});
+  if (active > 0) scale_to_mean(result, std::min(1.0, firing_rate(spec, k)));
+  result.resize(k, 0.0);
+  return result;
+}
+
 /// Probabilities of channels (or rows), in random order.
 std::vector<double> rates(const PatternSpec& spec, const SpikeShape& shape) {
   std::vector<double> result;
@@ -106,11 +129,31 @@ std::vector<double> rates(const PatternSpec& spec, const SpikeShape& shape) {
       result = power_law_weights(shape.rows, spec.alpha);
       scale_to_mean(result, spec.density);
       break;
+    case Pattern::layer:
+      result = layer_rates(spec, shape.k);
+      break;
     default:
       return result;
   }
   shuffle(result, {spec.seed, order_stream});
   return result;
+}
+
+/// The table of rates becomes three: of the first time step, after a spike, after none.
+void prepare_layer(const PatternSpec& spec, PreparedPattern& prepared) {
+  SpikeSource& source = prepared.source;
+  std::vector<std::uint64_t> after_none;
+  for (const double rate : rates(spec, source.shape)) {
+    const double r = layer_correlation(spec.correlation, rate);
+    prepared.table.push_back(probability_threshold(std::max(0.0, rate + r * (1 - rate))));
+    after_none.push_back(probability_threshold(std::min(1.0, rate * (1 - r))));
+  }
+  prepared.table.insert(prepared.table.end(), after_none.begin(), after_none.end());
+  source.column_thresholds = prepared.table.data();
+  source.column_markov = true;
+  source.markov = true;
+  source.neurons = {spec.seed, neuron_stream};
+  source.active_threshold = probability_threshold(1 - spec.silent_neurons);
 }
 
 }  // namespace
@@ -131,6 +174,11 @@ Pattern parse_pattern(std::string_view name) {
   throw Error(ErrorCode::parse, message);
 }
 
+double layer_correlation(double correlation, double rate) {
+  if (correlation >= 0 || rate <= 0 || rate >= 1) return std::max(0.0, correlation);
+  return std::max(correlation, -std::min(rate / (1 - rate), (1 - rate) / rate));
+}
+
 void check(const PatternSpec& spec, const SpikeShape& shape) {
   const auto within = [&](const char* name, double value, double most) {
     if (value >= 0 && value <= most) return;
@@ -142,6 +190,8 @@ void check(const PatternSpec& spec, const SpikeShape& shape) {
   within("sigma", spec.sigma, 8);
   within("persistence", spec.persistence, 1);
   within("silent_share", spec.silent_share, 1);
+  within("silent_neurons", spec.silent_neurons, 1);
+  within("size of correlation", std::abs(spec.correlation), 1);
   within("alpha", spec.alpha, 8);
   require(spec.block > 0 && spec.vector > 0, ErrorCode::invalid_argument,
           "pattern: block and vector must be at least 1");
@@ -153,6 +203,13 @@ void check(const PatternSpec& spec, const SpikeShape& shape) {
                               "{:.4g}, not {}",
                               spec.density, 2 - 1 / spec.density, spec.persistence));
     }
+  }
+  // A rounding above 1 is no contradiction: a fit may ask for as many neurons as the density needs.
+  if (spec.pattern == Pattern::layer && firing_rate(spec, shape.k) > 1 + 1e-9) {
+    throw Error(ErrorCode::invalid_argument,
+                fmt::format("pattern layer: with {} silent channels and {} silent neurons too few "
+                            "fire for a density of {}",
+                            spec.silent_share, spec.silent_neurons, spec.density));
   }
   if (spec.pattern == Pattern::silent) {
     const auto active = static_cast<double>(shape.k - silent_channels(spec, shape.k));
@@ -196,6 +253,9 @@ PreparedPattern prepare(const PatternSpec& spec, const SpikeShape& shape, ValueK
       break;
     case Pattern::column_vector:
       source.row_group = spec.vector;
+      break;
+    case Pattern::layer:
+      prepare_layer(spec, prepared);
       break;
     case Pattern::bernoulli:
       break;

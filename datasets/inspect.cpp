@@ -1,6 +1,7 @@
 #include "spiketune/datasets/inspect.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <mutex>
 #include <vector>
 
@@ -244,6 +245,20 @@ Distribution distribution(std::vector<Count> counts, std::uint64_t most) {
   return result;
 }
 
+/// Of counts divided by `most`.
+double deviation(const std::vector<std::uint64_t>& counts, std::uint64_t most) {
+  if (counts.empty() || most == 0) return 0;
+  const auto size = static_cast<double>(counts.size());
+  double mean = 0;
+  for (const std::uint64_t count : counts) mean += static_cast<double>(count) / size;
+  double variance = 0;
+  for (const std::uint64_t count : counts) {
+    const double distance = static_cast<double>(count) - mean;
+    variance += distance * distance / size;
+  }
+  return std::sqrt(variance) / static_cast<double>(most);
+}
+
 double share(std::uint64_t part, std::uint64_t whole) {
   return whole == 0 ? 0.0 : static_cast<double>(part) / static_cast<double>(whole);
 }
@@ -294,6 +309,7 @@ SpikeStatistics inspect(const HostContext& context, const SpikeView& spikes, Row
   result.density = share(result.nnz, result.elements);
   result.row_rates = distribution(row_counts(context, bits), shape.k);
   result.channel_rates = distribution(totals.channels, m);
+  result.channel_deviation = deviation(totals.channels, m);
   result.silent_channels = share(
       static_cast<std::uint64_t>(std::count(totals.channels.begin(), totals.channels.end(), 0u)),
       shape.k);

@@ -30,10 +30,11 @@ struct SpikeStatistics {
   std::uint64_t elements = 0;
   std::uint64_t nnz = 0;
   double density = 0;
-  Distribution row_rates;      ///< spikes of a row / K
-  Distribution channel_rates;  ///< spikes of a column / M
-  double silent_channels = 0;  ///< share of the K columns without any spike
-  double silent_neurons = 0;   ///< share of (row, k) without a spike at any time step
+  Distribution row_rates;        ///< spikes of a row / K
+  Distribution channel_rates;    ///< spikes of a column / M
+  double channel_deviation = 0;  ///< standard deviation of the channels' rates
+  double silent_channels = 0;    ///< share of the K columns without any spike
+  double silent_neurons = 0;     ///< share of (row, k) without a spike at any time step
   /// P(spike at t | spike at t-1) of the same (row, k). None where T is 1 or nothing fires before
   /// the last step.
   std::optional<double> persistence;

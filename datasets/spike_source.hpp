@@ -27,6 +27,11 @@ struct SpikeSource {
   bool markov = false;  ///< after the first time step, the thresholds depend on the step before:
   std::uint64_t threshold_after_spike = 0;
   std::uint64_t threshold_after_none = 0;
+  /// The chain differs by column: column_thresholds is [3, K], of the first time step, after a
+  /// spike and after none.
+  bool column_markov = false;
+  RandomStream neurons;  ///< neuron row·K + k fires at all where this draws below active_threshold
+  std::uint64_t active_threshold = probability_threshold(1);
 };
 
 /// The source and the table that it points to, in host memory. Not copyable: a copy's pointer would
@@ -65,13 +70,19 @@ SPIKETUNE_HD inline std::uint32_t draw_word(const SpikeSource& source, std::uint
   std::uint32_t bits = 0;
   for (std::uint32_t i = 0; i < count; ++i) {
     std::uint64_t threshold = thresholds[by_column ? i : 0];
-    if (chained) {
+    if (chained && source.column_markov) {
+      threshold = thresholds[i + ((previous >> i & 1u) != 0 ? 1 : 2) * std::uint64_t{k}];
+    } else if (chained) {
       threshold =
           (previous >> i & 1u) != 0 ? source.threshold_after_spike : source.threshold_after_none;
     }
     const std::uint32_t group =
         source.column_group == 1 ? begin + i : (begin + i) / source.column_group;
-    bits |= std::uint32_t{source.spikes.below(threshold, first + group)} << i;
+    bool spike = source.spikes.below(threshold, first + group);
+    if (spike && source.active_threshold < probability_threshold(1)) {
+      spike = source.neurons.below(source.active_threshold, row * k + begin + i);
+    }
+    bits |= std::uint32_t{spike} << i;
   }
   return bits;
 }

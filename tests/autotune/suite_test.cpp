@@ -3,9 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <string>
+#include <vector>
 
 #include "spiketune/autotune/inputs.hpp"
+#include "spiketune/autotune/report.hpp"
 #include "spiketune/core/error.hpp"
 #include "spiketune/tests/support.hpp"
 
@@ -104,16 +108,107 @@ TEST(Suite, AMissingFileIsAReason) {
   EXPECT_NE(problems[0].why_skipped.find("gone.npz"), std::string::npos);
 }
 
-TEST(Suite, ShippedSuitesAreValid) {
-  std::size_t count = 0;
+TEST(Suite, LayersAreSweptOverBatch) {
+  const auto problems = problems_of({{"workload", "w"},
+                                     {"source", "a paper"},
+                                     {"layers", {"16x4", "32x8"}},
+                                     {"timesteps", 4},
+                                     {"positions", 9},
+                                     {"batch", {1, 2}},
+                                     {"densities", 0.1}});
+  ASSERT_EQ(problems.size(), 4u);
+  EXPECT_EQ(problems[0].problem.shape(), (SpikeShape{4, 9, 16}));
+  EXPECT_EQ(problems[1].problem.shape(), (SpikeShape{4, 18, 16}));
+  EXPECT_EQ(problems[3].problem.shape(), (SpikeShape{4, 18, 32}));
+  EXPECT_EQ(problems[3].problem.n, 8u);
+  const auto one = problems_of({{"layers", {"16x4"}}, {"densities", 0.1}});
+  ASSERT_EQ(one.size(), 1u);
+  EXPECT_EQ(one[0].problem.shape(), (SpikeShape{1, 1, 16}));
+  EXPECT_EQ(suite_of({{"source", "a paper"}, {"layers", {"16x4"}}}).entries.at(0).source,
+            "a paper");
+}
+
+TEST(Suite, LayersThatMakeNoSenseAreRejected) {
+  const auto says = [](json entry, const char* words) {
+    entry["densities"] = 0.1;
+    const std::string message = error_of(entry);
+    EXPECT_NE(message.find(words), std::string::npos) << entry << ": " << message;
+  };
+  says({{"layers", {"16x4x2"}}}, "K x N");
+  says({{"layers", {"16x4"}}, {"shapes", {"8x16x4"}}}, "not both");
+  says({{"shapes", {"8x16x4"}}, {"batch", 2}}, "go with layers");
+  says({{"layers", {"16x4"}}, {"batch", {1, 0}}}, "at least 1");
+  says({{"layers", {"16x4"}}, {"batch", 65536}, {"positions", 65536}}, "below 2^32");
+  says({{"layers", {"16x4"}}, {"batch", 4294967295u}, {"timesteps", 2}}, "below 2^32");
+  says({{"layers", {"16x4"}}, {"timesteps", 0}}, "timesteps");
+  says({{"layers", "16x4"}}, "entry 0");
+  says({{"layers", {"16x4"}}, {"source", 3}}, "entry 0");
+}
+
+std::vector<std::filesystem::path> shipped_suites() {
+  std::vector<std::filesystem::path> files;
   for (const auto& file :
        std::filesystem::directory_iterator(SPIKETUNE_SOURCE_DIR "/datasets/suites")) {
-    const Suite suite = read_suite(file.path().string());
-    EXPECT_FALSE(suite.entries.empty()) << file.path();
-    for (const SuiteEntry& entry : suite.entries) EXPECT_FALSE(expand(entry).empty());
-    ++count;
+    files.push_back(file.path());
   }
-  EXPECT_GE(count, 2u);
+  return files;
+}
+
+TEST(Suite, ShippedSuitesAreValid) {
+  EXPECT_GE(shipped_suites().size(), 6u);
+  for (const auto& file : shipped_suites()) {
+    SCOPED_TRACE(file);
+    const Suite suite = read_suite(file.string());
+    EXPECT_EQ(suite.name, file.stem());
+    EXPECT_FALSE(suite.entries.empty());
+    for (const SuiteEntry& entry : suite.entries) {
+      SCOPED_TRACE(entry.base.workload);
+      const auto problems = expand(entry);
+      EXPECT_FALSE(problems.empty());
+      for (const PlannedProblem& planned : problems) {
+        const Problem& problem = planned.problem;
+        EXPECT_EQ(planned.why_skipped, "");
+        EXPECT_GT(problem.density, 0);
+        // What a GPU of 80 GB holds with room to spare: S in bytes, W, and Y beside its reference.
+        const double bytes = static_cast<double>(problem.m()) * problem.k +
+                             4.0 * problem.k * problem.n +
+                             12.0 * static_cast<double>(problem.m()) * problem.n;
+        EXPECT_LT(bytes, 16e9);
+        EXPECT_GE(problem.k, 16u);
+        EXPECT_GE(problem.n, 10u);
+        if (!planned.file.empty()) continue;
+        EXPECT_NO_THROW(check(pattern_of(problem, 7), problem.shape()));
+      }
+    }
+  }
+}
+
+// A layer of a published network says where its numbers are from, and the docs say the same.
+TEST(Suite, ShippedLayersHaveSourcesAndAreDocumented) {
+  std::ifstream file(SPIKETUNE_SOURCE_DIR "/docs/workloads.md");
+  const std::string docs{std::istreambuf_iterator<char>(file), {}};
+  std::size_t layers = 0;
+  for (const auto& path : shipped_suites()) {
+    EXPECT_NE(docs.find("`" + path.filename().string() + "`"), std::string::npos) << path;
+    const json suite = read_json_file(path.string());
+    for (const json& entry : suite.at("entries")) {
+      if (!entry.contains("layers")) continue;
+      ++layers;
+      const auto workload = entry.at("workload").get<std::string>();
+      const std::size_t row = docs.find("| `" + workload + "` |");
+      ASSERT_NE(row, std::string::npos) << workload;
+      const std::string line = docs.substr(row, docs.find('\n', row) - row);
+      EXPECT_NE(line.find(entry.at("source").get<std::string>()), std::string::npos) << workload;
+      EXPECT_NE(line.find("| " + entry.at("timesteps").dump() + " | " +
+                          entry.at("positions").dump() + " |"),
+                std::string::npos)
+          << workload;
+      for (const json& density : entry.at("densities")) {
+        EXPECT_NE(line.find(density.dump()), std::string::npos) << workload;
+      }
+    }
+  }
+  EXPECT_GE(layers, 20u);
 }
 
 TEST(Convert, RepeatsRowsAndReorders) {

@@ -65,7 +65,7 @@ class CliTest(unittest.TestCase):
 
     def test_help_has_an_example_everywhere(self):
         self.assertIn("Exit codes", self.ok("--help"))
-        for command in ["sweep", "report", "info", "generate", "inspect", "encode", "decode"]:
+        for command in ["sweep", "report", "compare", "info", "generate", "inspect", "encode", "decode"]:
             text = self.ok(command, "--help")
             self.assertIn("Example", text, command)
             self.assertIn("Exit codes", text, command)
@@ -89,6 +89,7 @@ class CliTest(unittest.TestCase):
         self.fails(1, "nope.npy", "inspect", "nope.npy")
         (self.path / "bad.json").write_text("{}", encoding="utf-8")
         self.fails(1, "bad.json", "report", "bad.json")
+        self.fails(1, "bad.json", "compare", "bad.json", "bad.json")
         self.fails(1, "cannot write", "sweep", *SMALL, "--out", "/nonexistent/report.json")
 
     def test_sweep_and_report(self):
@@ -103,6 +104,50 @@ class CliTest(unittest.TestCase):
         self.ok("report", "report.json", "--markdown", "report.md")
         self.assertIn("# spiketune report", (self.path / "report.md").read_text(encoding="utf-8"))
         self.assertEqual([], list(self.path.glob("*.tmp")))
+
+    def compared_reports(self):
+        """The recorded report, and the same with one kernel's products and totals 5 % slower."""
+        base = SOURCE / "results/h200/foundation.json"
+        report = json.loads(base.read_text(encoding="utf-8"))
+        for point in report["points"]:
+            if point["format"] != "sell" or point["status"] != "ok":
+                continue
+            for key in ["compute_us", "compute_hot_us", "total_us", "total_hot_us"]:
+                point[key]["samples"] = [1.05 * sample for sample in point[key]["samples"]]
+        (self.path / "slow.json").write_text(json.dumps(report), encoding="utf-8")
+        return str(base), "slow.json"
+
+    def test_compare_finds_the_slower_kernel(self):
+        base, slow = self.compared_reports()
+        text = self.ok("compare", base, slow)
+        self.assertIn("sell (row_gather)", text)
+        self.assertLessEqual(max(len(line) for line in text.splitlines()), 100)
+        self.assertEqual(
+            run("compare", base, slow, "--fail-on", "kernel-slower", cwd=self.path).returncode, 3)
+        self.ok("compare", slow, base, "--fail-on", "all-slower")  # faster
+        self.ok("compare", base, slow, "--fail-on", "all-slower", "--min-effect", "10%")
+        self.ok("compare", base, slow, "--fail-on", "slower", "--drift", "0.2")
+        markdown = self.ok("compare", base, slow, "--format", "md")
+        self.assertIn("| sell (row_gather) |", markdown)
+        comparison = json.loads(self.ok("compare", base, slow, "--format", "json"))
+        self.assertEqual(comparison["schema"], "spiketune.comparison/1")
+        slower = {kernel["name"] for family in comparison["families"]
+                  for kernel in family["kernels"] if kernel["verdict"] == "slower"}
+        self.assertEqual(slower, {"sell (row_gather)"})
+        both = json.loads(self.ok("compare", base, slow, base, "--format", "json"))
+        self.assertEqual([one["new"]["file"] for one in both], [slow, base])
+        self.assertGreater(len(self.ok("compare", base, slow, "--all")), 10 * len(text))
+
+    def test_compare_refuses(self):
+        base, _ = self.compared_reports()
+        self.ok("sweep", *SMALL, "--density", "0.1", "--out", "host.json", "--quiet")
+        self.fails(1, "no point in common", "compare", base, "host.json")
+        self.ok("sweep", *SMALL, "--density", "0.1", "--seed", "2", "--out", "seed.json", "--quiet")
+        self.fails(1, "seed 1 and 2", "compare", "host.json", "seed.json")
+        self.fails(1, "nope.json", "compare", base, "nope.json")
+        self.fails(2, "reports", "compare", base)
+        for share in ["2x", "-1%", "%", "nan", "101%"]:
+            self.fails(2, "is not a share", "compare", base, base, f"--min-effect={share}")
 
     def test_a_point_can_be_measured_again(self):
         self.ok("sweep", *SMALL, "--density", "0.1", "--out", "report.json", "--quiet")
@@ -146,6 +191,30 @@ class CliTest(unittest.TestCase):
         problem = self.report()["points"][0]["problem"]
         self.assertEqual([problem["timesteps"], problem["rows"], problem["k"]], [2, 32, 48])
         self.assertAlmostEqual(problem["density"], found["density"])
+
+    def test_a_recording_is_imitated(self):
+        params = {"sigma": 0.6, "silent_share": 0.25, "silent_neurons": 0.4, "correlation": 0.5}
+        self.ok("generate", "--out", "secret.npz", "--shape", "8192x96", "--timesteps", "16",
+                "--density", "0.08", "--pattern", "layer", "--pattern-params", json.dumps(params))
+        self.fails(1, "--n", "inspect", "secret.npz", "--as-workload", "like.json")
+        self.ok("inspect", "secret.npz", "--as-workload", "like.json", "--n", "24")
+        text = (self.path / "like.json").read_text(encoding="utf-8")
+        self.assertNotIn("secret", text)
+        entry = json.loads(text)["entries"][0]
+        self.assertEqual([entry["timesteps"], entry["positions"], entry["layers"]],
+                         [16, 512, ["96x24"]])
+        self.ok("generate", "--out", "like.npz", "--shape", "8192x96", "--timesteps", "16",
+                "--density", str(entry["densities"][0]), "--pattern", entry["pattern"],
+                "--pattern-params", json.dumps(entry["pattern_params"]), "--seed", "7")
+        secret, like = (json.loads(self.ok("inspect", name, "--json"))
+                        for name in ["secret.npz", "like.npz"])
+        for feature, tolerance in {"density": 0.004, "persistence": 0.02, "silent_neurons": 0.02,
+                                   "silent_channels": 0.02, "channel_deviation": 0.015}.items():
+            self.assertAlmostEqual(secret[feature], like[feature], delta=tolerance, msg=feature)
+        self.ok("sweep", "--suite", "like.json", "--backend", "host", "--formats", "csr", "--out",
+                "report.json", "--max-samples", "3", "--max-seconds-per-candidate", "0.05")
+        self.assertEqual(self.report()["points"][0]["problem"]["pattern_params"],
+                         entry["pattern_params"])
 
     def test_info(self):
         text = self.ok("info")

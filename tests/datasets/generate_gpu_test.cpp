@@ -29,7 +29,7 @@ TEST_F(GenerateOnGpu, IsTheHostsBitForBit) {
   };
   for (const Pattern pattern :
        {Pattern::bernoulli, Pattern::channel_rates, Pattern::temporal, Pattern::silent,
-        Pattern::block, Pattern::column_vector, Pattern::power_law_rows}) {
+        Pattern::block, Pattern::column_vector, Pattern::power_law_rows, Pattern::layer}) {
     for (const Target target :
          {Target{DType::bit, ValueKind::binary}, Target{DType::u2, ValueKind::graded2},
           Target{DType::u8, ValueKind::binary}, Target{DType::f16, ValueKind::graded},
@@ -39,6 +39,8 @@ TEST_F(GenerateOnGpu, IsTheHostsBitForBit) {
           PatternSpec spec;
           spec.pattern = pattern;
           spec.density = 0.2;
+          spec.silent_neurons = 0.3;
+          spec.correlation = 0.4;
           spec.seed = 11;
           SpikeTensor host(HostContext{}, shape, target.storage, target.kind, order);
           generate(HostContext{}, spec, host.mutable_view());

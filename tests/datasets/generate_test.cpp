@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "spiketune/datasets/inspect.hpp"
 #include "spiketune/datasets/random.hpp"
 #include "spiketune/tests/datasets/files.hpp"
 
@@ -13,8 +14,8 @@ namespace spiketune::test {
 namespace {
 
 constexpr Pattern all_patterns[] = {
-    Pattern::bernoulli, Pattern::channel_rates, Pattern::temporal,      Pattern::silent,
-    Pattern::block,     Pattern::column_vector, Pattern::power_law_rows};
+    Pattern::bernoulli, Pattern::channel_rates, Pattern::temporal,       Pattern::silent,
+    Pattern::block,     Pattern::column_vector, Pattern::power_law_rows, Pattern::layer};
 
 SpikeTensor make(const PatternSpec& spec, SpikeShape shape, DType storage = DType::u8,
                  ValueKind kind = ValueKind::binary, RowOrder order = RowOrder::time_major,
@@ -133,6 +134,7 @@ TEST(Generate, DensityIsWhatWasAskedFor) {
       const double together = pattern == Pattern::block           ? spec.block * spec.block
                               : pattern == Pattern::column_vector ? spec.vector
                               : pattern == Pattern::temporal      ? 4
+                              : pattern == Pattern::layer         ? 8
                                                                   : 1;
       SCOPED_TRACE(std::string(to_string(pattern)) + " " + std::to_string(density));
       expect_share(count(elements(make(spec, shape).view())), shape.elements(), density, together);
@@ -210,6 +212,74 @@ TEST(Generate, SilentChannelsAreSilent) {
     }
   }
   EXPECT_EQ(silent, 30);
+}
+
+TEST(Generate, LayersCombineChannelsNeuronsAndTime) {
+  PatternSpec spec = spec_of(Pattern::layer, 0.1, 4);
+  spec.sigma = 0.8;
+  spec.silent_share = 0.25;
+  spec.silent_neurons = 0.5;
+  spec.correlation = 0.6;
+  const SpikeShape shape{8, 2000, 64};
+  const SpikeStatistics found = inspect(HostContext{}, make(spec, shape).view());
+  EXPECT_NEAR(found.density, 0.1, 0.005);
+  EXPECT_NEAR(found.silent_channels, 0.25, 1e-12);
+  EXPECT_GT(found.silent_neurons,
+            1 - 0.75 * 0.5);  // those, and the ones that were silent by chance
+  // Every firing neuron of a channel has its rate q, and spikes again with q + 0.6 · (1 - q).
+  const std::vector<float> all = elements(make(spec, shape).view());
+  std::vector<double> spikes(shape.k, 0.0);
+  std::vector<double> before(shape.k, 0.0);
+  std::vector<double> again(shape.k, 0.0);
+  std::vector<bool> fired(shape.rows * shape.k);
+  for (std::uint32_t t = 0; t < shape.timesteps; ++t) {
+    for (std::uint64_t neuron = 0; neuron < fired.size(); ++neuron) {
+      const bool spike = all[t * fired.size() + neuron] != 0;
+      spikes[neuron % shape.k] += spike;
+      fired[neuron] = fired[neuron] || spike;
+      if (t == 0 || all[(t - 1) * fired.size() + neuron] == 0) continue;
+      ++before[neuron % shape.k];
+      again[neuron % shape.k] += spike;
+    }
+  }
+  std::vector<double> logs;
+  for (std::uint32_t k = 0; k < shape.k; ++k) {
+    if (spikes[k] == 0) continue;
+    const double q = spikes[k] / static_cast<double>(shape.m()) / (1 - spec.silent_neurons);
+    EXPECT_NEAR(again[k] / before[k], q + 0.6 * (1 - q), 0.08 + 6 * 0.5 / std::sqrt(before[k]))
+        << k;
+    std::uint64_t awake = 0;
+    for (std::uint64_t row = 0; row < shape.rows; ++row) awake += fired[row * shape.k + k];
+    EXPECT_LE(static_cast<double>(awake), 0.5 * 2000 + 6 * std::sqrt(2000 * 0.25)) << k;
+    logs.push_back(std::log(q));
+  }
+  double mean = 0;
+  for (const double value : logs) mean += value / static_cast<double>(logs.size());
+  double variance = 0;
+  for (const double value : logs) {
+    variance += (value - mean) * (value - mean) / static_cast<double>(logs.size());
+  }
+  EXPECT_NEAR(std::sqrt(variance), spec.sigma, 0.2);
+}
+
+TEST(Generate, NeuronsOfALayerMayAvoidFiringTwice) {
+  for (const double density : {0.1, 0.3, 0.8}) {
+    PatternSpec spec = spec_of(Pattern::layer, density, 4);
+    spec.sigma = 0;
+    spec.silent_share = 0;
+    spec.correlation = -1;
+    const SpikeStatistics found = inspect(HostContext{}, make(spec, {8, 500, 64}).view());
+    EXPECT_NEAR(found.density, density, 0.01);
+    EXPECT_NEAR(found.persistence.value(), std::max(0.0, 2 - 1 / density), 0.01);  // the least
+  }
+}
+
+TEST(Generate, APlainLayerIsBernoulli) {
+  PatternSpec plain = spec_of(Pattern::layer, 0.05);
+  plain.sigma = 0;
+  plain.silent_share = 0;
+  EXPECT_EQ(elements(make(plain, {3, 50, 64}).view()),
+            elements(make(spec_of(Pattern::bernoulli, 0.05), {3, 50, 64}).view()));
 }
 
 TEST(Generate, BlocksAreFullOrEmpty) {
@@ -302,6 +372,16 @@ TEST(Generate, RejectsWhatCannotBe) {
   PatternSpec silent = spec_of(Pattern::silent, 0.6);
   silent.silent_share = 0.5;
   EXPECT_EQ(code(silent), ErrorCode::invalid_argument);
+  PatternSpec layer = spec_of(Pattern::layer, 0.3);
+  layer.silent_share = 0.5;
+  layer.silent_neurons = 0.5;
+  EXPECT_EQ(code(layer), ErrorCode::invalid_argument);
+  layer.density = 0.25;
+  EXPECT_EQ(code(layer), std::nullopt);
+  for (const double correlation : {1.1, -1.1, std::nan("")}) {
+    layer.correlation = correlation;
+    EXPECT_EQ(code(layer), ErrorCode::invalid_argument);
+  }
   PatternSpec block = spec_of(Pattern::block, 0.5);
   block.block = 0;
   EXPECT_EQ(code(block), ErrorCode::invalid_argument);

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <string>
 
+#include "spiketune/datasets/imitate.hpp"
 #include "spiketune/datasets/inspect.hpp"
 #include "spiketune/datasets/load.hpp"
 
@@ -92,6 +93,42 @@ TEST_F(Recordings, Rasters) {
   const SpikeTensor out = load_spikes(path("lava_oxford/out.npy"), options);
   EXPECT_EQ(out.view().shape, (SpikeShape{2000, 1, 256}));
   EXPECT_NEAR(inspect(HostContext{}, out.view()).density, 0.0036, 0.00005);
+}
+
+// What a layer pattern made of a recording's statistics looks like. Tolerances: chance moves few
+// neurons (a fully connected layer of one image has K of them) more than many.
+TEST_F(Recordings, CanBeImitated) {
+  struct Recording {
+    const char* name;
+    bool transpose;
+    double density;    // relative
+    double share;      // of silent neurons and channels, and persistence
+    double deviation;  // of channel rates, relative
+  };
+  for (const Recording& recording :
+       {Recording{"vgg9_cifar10/conv2d_1.npy", false, 0.03, 0.01, 0.05},
+        Recording{"vgg9_cifar10/conv2d_3.npy", false, 0.03, 0.01, 0.05},
+        Recording{"vgg9_cifar10/conv2d_5.npy", false, 0.05, 0.01, 0.1},
+        Recording{"vgg9_cifar10/fc_0.npy", false, 0.05, 0.02, 0.05},
+        Recording{"lenet5_mnist/conv2d_1.npy", false, 0.03, 0.01, 0.05},
+        Recording{"lenet5_mnist/fc_0.npy", false, 0.1, 0.05, 0.1},
+        Recording{"lava_oxford/out.npy", true, 0.1, 0.05, 0.2}}) {
+    SCOPED_TRACE(recording.name);
+    LoadOptions options;
+    options.transpose = recording.transpose;
+    const SpikeTensor spikes = load_spikes(path(recording.name), options);
+    const SpikeShape shape = spikes.view().shape;
+    const SpikeStatistics found = inspect(HostContext{}, spikes.view());
+    SpikeTensor imitated(HostContext{}, shape, DType::u8, ValueKind::binary);
+    generate(HostContext{}, imitate(found, shape), imitated.mutable_view());
+    const SpikeStatistics again = inspect(HostContext{}, imitated.view());
+    EXPECT_NEAR(again.density, found.density, recording.density * found.density);
+    EXPECT_NEAR(again.persistence.value(), found.persistence.value(), recording.share);
+    EXPECT_NEAR(again.silent_neurons, found.silent_neurons, recording.share);
+    EXPECT_NEAR(again.silent_channels, found.silent_channels, recording.share);
+    EXPECT_NEAR(again.channel_deviation, found.channel_deviation,
+                recording.deviation * found.channel_deviation);
+  }
 }
 
 }  // namespace
