@@ -66,7 +66,7 @@ struct SweepCallbacks {
   std::function<void(const nlohmann::json& points, const SweepProgress&)> problem_done =
       [](const nlohmann::json&, const SweepProgress&) {};
   /// Before the first problem, now and then, and at the end: what there is so far.
-  std::function<void(const SweepRecord& record)> save = [](const SweepRecord&) {};
+  std::function<void(SweepRecord& record)> save = [](SweepRecord&) {};
 };
 
 /// Everything that a sweep will measure.

@@ -12,13 +12,19 @@ namespace {
 
 using nlohmann::json;
 
+constexpr const char* quantities[] = {"encode", "compute", "total"};
+
 /// A point without what only whole reports show.
 json without_bulk(json point) {
-  for (const char* key : {"command", "notes", "clocks", "features"}) point.erase(key);
   for (const char* key :
-       {"encode_us", "encode_hot_us", "compute_us", "compute_hot_us", "total_us", "total_hot_us"}) {
-    const auto found = point.find(key);
-    if (found != point.end() && found->is_object()) found->erase("samples");
+       {"command", "notes", "clocks", "features", "bytes", "floor_us", "nnz", "max_error"}) {
+    point.erase(key);
+  }
+  for (const std::string quantity : quantities) {
+    json& main = point[quantity + "_us"];
+    if (main.is_object()) main.erase("samples");
+    // Hot times are compared where there are no others, and then they are the main ones.
+    point.erase(quantity + "_hot_us");
   }
   return point;
 }
@@ -45,11 +51,15 @@ std::size_t SweepRecord::count(std::string_view status) const {
                     [&](const auto& entry) { return entry.second.at("status") == status; }));
 }
 
-json SweepRecord::summary() const {
-  json result = head_;
-  for (const auto& [index, point] : points_) result["points"].push_back(point);
-  add_analysis(result);
-  return result;
+void SweepRecord::with_summary(const std::function<void(const json& report)>& use) {
+  // Lent, not copied: there may be a great many.
+  json& points = head_["points"];
+  for (auto& [index, point] : points_) points.push_back(std::move(point));
+  add_analysis(head_);
+  use(head_);
+  std::size_t at = 0;
+  for (auto& [index, point] : points_) point = std::move(points[at++]);
+  points.clear();
 }
 
 json SweepRecord::report() const {
@@ -61,9 +71,13 @@ json SweepRecord::report() const {
   return result;
 }
 
-void SweepRecord::write(const std::string& path) const {
-  json rest = summary();
-  rest.erase("points");
+void SweepRecord::write(const std::string& path) {
+  json rest;
+  with_summary([&](const json& report) {
+    for (const auto& [key, value] : report.items()) {
+      if (key != "points") rest[key] = value;
+    }
+  });
   std::string text = report_text(rest);
   text.erase(text.rfind("\n}"));
   write_file(path, [&](std::ostream& file) {

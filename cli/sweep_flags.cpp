@@ -313,12 +313,16 @@ int run_sweep(const SweepFlags& flags, SweepOptions options, const SearchOptions
   callbacks.problem_done = [&](const nlohmann::json& points, const SweepProgress& progress) {
     printer.problem_done(points, progress);
   };
-  callbacks.save = [&](const SweepRecord& record) {
+  callbacks.save = [&](SweepRecord& record) {
     if (!flags.out.empty()) record.write(flags.out);
   };
   SweepRecord record = spiketune::run_sweep(setting.plan, setting.executors, options, callbacks);
   printer.clear();
-  if (!flags.quiet) fmt::print("{}", render_table(record.summary(), terminal_width()));
+  if (!flags.quiet) {
+    record.with_summary([](const nlohmann::json& report) {
+      fmt::print("{}", render_table(report, terminal_width()));
+    });
+  }
   if (!flags.html.empty()) write_file(flags.html, render_html(record.report()));
   for (const std::string& path : {flags.out, flags.html}) {
     if (!path.empty() && !flags.quiet) fmt::print("wrote {}\n", path);
