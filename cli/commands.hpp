@@ -21,6 +21,7 @@ enum ExitCode : int {
 /// \param argv   of the program, recorded in reports
 void add_sweep(CLI::App& app, const std::vector<std::string>& argv, int& exit_code);
 void add_tune(CLI::App& app, const std::vector<std::string>& argv, int& exit_code);
+void add_plan(CLI::App& app, int& exit_code);
 void add_merge(CLI::App& app, int& exit_code);
 void add_worker(CLI::App& app, int& exit_code);
 void add_info(CLI::App& app, int& exit_code);

@@ -14,7 +14,7 @@ BUILD_PACKAGES=(g++ make cmake ninja-build git pkg-config nlohmann-json3-dev lib
 TEST_PACKAGES=(python3 python3-numpy python3-scipy python3-jsonschema clang-format-14 clang-tidy-14 shellcheck libboost-context-dev libomp-14-dev)
 # Speeds things up or widens what is tested; a machine that does not offer them goes on without.
 # shellcheck disable=SC2034
-OPTIONAL_PACKAGES=(ccache chromium)
+OPTIONAL_PACKAGES=(ccache chromium munge slurmctld slurmd slurm-client)
 
 # The packages among "$@" that are not installed.
 missing_packages() {

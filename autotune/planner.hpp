@@ -1,0 +1,118 @@
+#pragma once
+/// \file
+/// Which candidate will be fastest on a problem that was never measured, judged from points that
+/// were. A pure function of those points: no GPU, no clock.
+///
+/// For each candidate (format, kernel, config, types) a time is a sum of terms that the work has,
+/// each with a rate that is never negative:
+///
+///   1, M·K, M·N, K·N, M, nnz, nnz·N, M·K·N, padded rows · N, nonempty 8×1 vectors and 16×16 blocks
+///   · N
+///
+/// Rates come from least squares on relative errors (so that all sizes count alike, as they would
+/// on logarithms). What the sum misses at tuned points nearby, in log M, K, N and density, corrects
+/// it: near a tuned point the prediction is that point. The interval is what leaving each tuned
+/// point out shows the error to be, and wider the farther away the nearest point is.
+/// More than two e-folds from everything tuned, only dense is recommended.
+///
+/// Padding, vectors and blocks are those expected of spikes that are independent of each other; for
+/// structured spikes they are a guess.
+
+#include <cstddef>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "spiketune/autotune/problem.hpp"
+
+namespace spiketune {
+
+/// A measured candidate. Medians in microseconds, cold where there are cold ones.
+struct TunedPoint {
+  Problem problem;
+  std::string format;
+  std::string kernel;
+  nlohmann::json config;
+  std::string backend;
+  bool baseline = false;
+  bool lossy = false;
+  double encode_us = 0;  ///< 0: not known (the search left it early)
+  double compute_us = 0;
+  double total_us = 0;
+};
+
+/// The points of a report that are ok and have a total.
+[[nodiscard]] std::vector<TunedPoint> tuned_points(const nlohmann::json& report);
+
+/// One term of a predicted time.
+struct PlanTerm {
+  std::string name;
+  double us = 0;
+};
+
+struct Plan {
+  std::string format;
+  std::string kernel;
+  nlohmann::json config;
+  std::string backend;
+  bool baseline = false;
+  bool lossy = false;
+  double encode_us = 0;  ///< 0: not known
+  double compute_us = 0;
+  double total_us = 0;
+  double low_us = 0;  ///< nine of ten totals should lie between these
+  double high_us = 0;
+  std::size_t points = 0;       ///< tuned points of this candidate
+  double distance = 0;          ///< to the nearest, in e-folds of M, K, N and density
+  std::vector<PlanTerm> terms;  ///< of the total, before the correction
+  double correction = 1;        ///< factor from the points nearby
+  bool trusted = true;          ///< tuned on problems like this, or dense; the others come last
+  std::string reason;           ///< in words
+};
+
+struct PlanOptions {
+  bool baselines =
+      false;           ///< offer other libraries' kernels too; cuBLASLt's dense product always is
+  bool lossy = false;  ///< offer formats that drop spikes
+};
+
+class Planner {
+ public:
+  explicit Planner(std::vector<TunedPoint> points);
+
+  /// The trusted first, and by the upper end of the interval: where little is known, what is known
+  /// to be fast enough is the better choice. Empty where nothing was tuned for such types. Throws
+  /// Error(invalid_argument) as check_problem() does.
+  [[nodiscard]] std::vector<Plan> plan(const Problem& problem,
+                                       const PlanOptions& options = {}) const;
+
+ private:
+  std::vector<TunedPoint> points_;
+  std::map<std::string, std::vector<std::size_t>> candidates_;  ///< points of each, by its key
+  std::map<std::string, std::vector<double>> rates_;            ///< of the total
+  std::map<std::string, double> spreads_;                       ///< of log(measured / predicted)
+};
+
+/// How well a planner chooses: trained on some problems of a report, judged on the others.
+struct PlanEvaluation {
+  struct Choice {
+    Problem problem;
+    Plan plan;
+    double chosen_us = 0;  ///< what the chosen candidate really took
+    double best_us = 0;    ///< the fastest that could have been chosen
+    double dense_us = 0;   ///< the fastest dense; 0: there is none
+    std::string best;      ///< its format and kernel
+  };
+  std::vector<Choice> choices;
+  double mean_regret = 0;  ///< geometric mean of chosen / best, minus 1
+  double p95_regret = 0;
+  double worst_over_dense = 0;  ///< largest chosen / dense, minus 1
+};
+
+/// Trains on every other density of each generated problem, judges on the rest and on all traces.
+/// Throws Error(invalid_argument) for a report with nothing to judge.
+[[nodiscard]] PlanEvaluation evaluate_planner(const nlohmann::json& report,
+                                              const PlanOptions& options = {});
+
+}  // namespace spiketune
