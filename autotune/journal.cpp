@@ -127,7 +127,7 @@ void Journal::read_back(const json& header) {
                                 text_of(header.value(key, json()))));
       }
     } else {
-      add_entries(value, at, line + 1);
+      add_entries(value, {at, newline - at}, line + 1);
     }
     at = newline + 1;
   }
@@ -135,22 +135,29 @@ void Journal::read_back(const json& header) {
   if (ftruncate(file_, static_cast<off_t>(end_)) != 0) fail("write", path_);
 }
 
-/// Notes the points of a line that begins at `at`.
-void Journal::add_entries(const json& value, std::uint64_t at, std::size_t line) {
-  const auto add = [&](const json& point, std::uint64_t offset) -> std::uint64_t {
+/// Notes the points of a line.
+void Journal::add_entries(const json& value, Entry where, std::size_t line) {
+  const auto refuse = [&] {
+    throw Error(ErrorCode::parse, fmt::format("{}, line {}: not a point", path_, line));
+  };
+  const auto add = [&](const json& point, Entry entry) {
     if (!point.is_object() || !point.contains("index") || !point["index"].is_number_unsigned()) {
-      throw Error(ErrorCode::parse, fmt::format("{}, line {}: not a point", path_, line));
+      refuse();
     }
-    const std::uint64_t size = text_of(point).size();
-    entries_.try_emplace(point["index"].get<std::size_t>(), Entry{offset, size});
-    return size;
+    entries_.try_emplace(point["index"].get<std::size_t>(), entry);
   };
   if (!value.is_array()) {
-    add(value, at);
+    add(value, where);
     return;
   }
-  std::uint64_t offset = at + 1;  // the bracket
-  for (const json& point : value) offset += add(point, offset) + 1;
+  // A list is as append() wrote it, without a space.
+  if (value.dump().size() != where.size) refuse();
+  std::uint64_t offset = where.offset + 1;
+  for (const json& point : value) {
+    const std::uint64_t size = text_of(point).size();
+    add(point, {offset, size});
+    offset += size + 1;
+  }
 }
 
 void Journal::write_line(const std::string& text) {

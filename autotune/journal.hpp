@@ -49,7 +49,7 @@ class Journal {
 
  private:
   void read_back(const nlohmann::json& header);
-  void add_entries(const nlohmann::json& value, std::uint64_t at, std::size_t line);
+  void add_entries(const nlohmann::json& value, Entry where, std::size_t line);
   void write_line(const std::string& text);
 
   int file_ = -1;

@@ -74,7 +74,7 @@ sinfo -h -o %t 2>/dev/null | grep -q idle || {
   tail -5 "$folder"/slurm*.out "$folder"/slurm*.log
   skip "Slurm does not start here"
 }
-sweep=(--shape 64x48x16,32x32x8,16x70x8 --density 0.05,0.1,0.2 --timesteps 2 --backend host --threads 1 --no-baselines
+sweep=(--shape "64x48x16,32x32x8,16x70x8" --density "0.05,0.1,0.2" --timesteps 2 --backend host --threads 1 --no-baselines
   --max-samples 3 --max-seconds-per-candidate 0.05)
 SPIKETUNE=$program "$source_dir/scripts/slurm/submit.sh" 4 "$folder/out" -- "${sweep[@]}"
 for _ in $(seq 600); do

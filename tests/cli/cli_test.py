@@ -63,6 +63,66 @@ class CliTest(unittest.TestCase):
         self.assertEqual([error.message for error in errors[:3]], [])
         return report
 
+    def test_a_search_on_a_recording_is_a_report(self):
+        recording = str(SOURCE / "results/h200/foundation.json")
+        self.ok("tune", "--replay", recording, "--formats", "csr,dense,bitmap", "--out", "report.json")
+        report = self.report()
+        self.assertTrue(report["complete"])
+        self.assertEqual(report["search"]["method"], "successive halving")
+        self.assertEqual({point["format"] for point in report["points"]}, {"csr", "dense", "bitmap"})
+        self.assertEqual([point["index"] for point in report["points"]], list(range(len(report["points"]))))
+        self.fails(2, "--replay", "tune", "--replay", recording, "--density", "0.1")
+        self.fails(1, "nosuch", "plan", "--from", "nosuch.json", "--evaluate")
+
+    def test_an_interrupted_sweep_resumes(self):
+        self.ok("sweep", *SMALL, "--density", "0.1", "--formats", "csr,dense", "--out", "report.json")
+        whole = self.report()
+        journal = self.path / "report.json.journal"
+        self.assertFalse(journal.exists())
+        # What a killed run leaves: the header and some points, the last line torn.
+        head = {"schema": "spiketune.journal/1", "plan": whole["plan"]["hash"] + " 1/1",
+                "gpu": whole["environment"]["gpu"], "cpu": whole["environment"]["cpu"],
+                "version": self.ok("--version").split()[-1], "git": whole["git"] or ""}
+        first = whole["points"][0]
+        journal.write_text(json.dumps(head) + "\n" + json.dumps(first) + "\n" + json.dumps(whole["points"][1])[:50])
+        command = ["sweep", *SMALL, "--density", "0.1", "--formats", "csr,dense", "--out", "report.json"]
+        self.fails(1, "--resume", *command)
+        self.ok(*command, "--resume")
+        resumed = self.report()
+        self.assertEqual(resumed["points"][0], first)
+        self.assertEqual(len(resumed["points"]), len(whole["points"]))
+        self.assertFalse(journal.exists())
+        journal.write_text(json.dumps({**head, "plan": "another"}) + "\n" + json.dumps(first) + "\n")
+        self.fails(1, "another sweep", *command, "--resume")
+        self.fails(2, "--out", "sweep", *SMALL, "--density", "0.1", "--resume")
+
+    def test_shards_merge(self):
+        for part in ("1/2", "2/2"):
+            self.ok("sweep", *SMALL, "--density", "0.1,0.2,0.3", "--formats", "csr,dense", "--shard", part, "--out",
+                    f"part-{part[0]}.json")
+        self.ok("merge", "part-2.json", "part-1.json", "--out", "report.json")
+        report = self.report()
+        self.assertEqual([point["index"] for point in report["points"]], list(range(len(report["points"]))))
+        self.assertEqual(len(report["shards"]), 2)
+        self.fails(1, "part 2 of 2 is missing", "merge", "part-1.json", "--out", "report.json")
+        self.fails(1, "is no shard", "sweep", *SMALL, "--density", "0.1", "--shard", "3/2")
+
+    def test_plans(self):
+        recording = str(SOURCE / "results/h200/foundation.json")
+        shape = ["--shape", "8192x2048x1024", "--timesteps", "4", "--weights", "f16"]
+        text = self.ok("plan", "--from", recording, *shape, "--density", "0.005,0.2", "--explain")
+        self.assertIn("gathered (nnz·N)", text)
+        problems = json.loads(self.ok("plan", "--from", recording, *shape, "--density", "0.005,0.2", "--json"))
+        self.assertEqual([problem["problem"]["density"] for problem in problems], [0.005, 0.2])
+        self.assertNotEqual(problems[0]["plans"][0]["format"], "dense")
+        self.assertEqual(problems[1]["plans"][0]["format"], "dense")
+        for problem in problems:
+            for plan in problem["plans"]:
+                self.assertLessEqual(plan["low_us"], plan["total_us"])
+                self.assertLessEqual(plan["total_us"], plan["high_us"])
+        self.fails(1, "no points of these types", "plan", "--from", recording, *shape[:4], "--weights", "bf16")
+        self.assertIn("regret", self.ok("plan", "--from", recording, "--evaluate"))
+
     def test_help_has_an_example_everywhere(self):
         self.assertIn("Exit codes", self.ok("--help"))
         for command in ["sweep", "report", "compare", "info", "generate", "inspect", "encode", "decode"]:
