@@ -119,6 +119,7 @@ Process::Process(const std::vector<std::string>& command) {
   posix_spawn_file_actions_adddup2(&actions, log_.get(), STDERR_FILENO);
   posix_spawn_file_actions_adddup2(&actions, answers.write.get(), worker_output);
   std::vector<char*> arguments;
+  arguments.reserve(command.size() + 1);
   for (const std::string& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
   arguments.push_back(nullptr);
   const int error =
@@ -229,13 +230,15 @@ class WorkerExecutor final : public Executor {
 
 void WorkerExecutor::start() {
   process_ = std::make_unique<Process>(options_.command);
+  // Of the first worker only: measuring it takes a while, and all candidates get the same floors.
+  if (environment_) return;
   const auto patience =
       std::chrono::milliseconds(static_cast<std::int64_t>(10e3 * options_.deadline_seconds));
-  const auto hello = process_->receive(patience);
-  if (hello && hello->contains("environment")) {
-    // Of the first worker: all candidates get the same floors.
-    if (!environment_) environment_ = hello->at("environment");
-    return;
+  if (process_->send({{"environment", true}})) {
+    if (const auto answer = process_->receive(patience)) {
+      environment_ = answer->at("environment");
+      return;
+    }
   }
   process_->signal(SIGKILL);
   const std::string how = process_->autopsy();

@@ -3,7 +3,7 @@
 /// Measuring in a process of its own, so that what a candidate breaks (an illegal access, a hang,
 /// an abort, all memory) costs its own point and nothing else.
 ///
-///   sweep ──job, a line of JSON──▶ worker        on its standard input
+///   sweep ──jobs, lines of JSON──▶ worker        on its standard input
 ///         ◀─steps, points, done──                on descriptor worker_output
 ///
 /// Before anything that can go wrong the worker says for which candidates it is done. When it dies,

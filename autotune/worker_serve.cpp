@@ -99,11 +99,15 @@ void serve_jobs(Backend& backend, const Registry& registry,
           "a worker is started by a sweep, which listens on descriptor 3");
   std::signal(SIGINT, SIG_IGN);  // of the terminal: the sweep decides what it means
   confine(backend);
-  send({{"environment", measured_environment(backend)}});
   ProblemSetup setup;
   LineBuffer lines;
   while (const auto line = receive(lines)) {
-    const ReceivedJob received = job_from_json(json::parse(*line), registry);
+    const json message = json::parse(*line);
+    if (message.contains("environment")) {
+      send({{"environment", measured_environment(backend)}});
+      continue;
+    }
+    const ReceivedJob received = job_from_json(message, registry);
     run_problem(backend, received.job.planned, received.job.choices, received.options,
                 answering(backend, interrupted), setup);
     send({{"done", true}});
