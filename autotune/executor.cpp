@@ -1,6 +1,7 @@
 #include "spiketune/autotune/executor.hpp"
 
 #include <optional>
+#include <utility>
 
 namespace spiketune {
 namespace {
@@ -29,6 +30,17 @@ class LocalExecutor final : public Executor {
 };
 
 }  // namespace
+
+Job with_candidates(const Job& job,
+                    const std::function<bool(const EncodingChoice&, const KernelChoice&)>& keep) {
+  Job result{job.backend, job.planned, {}};
+  for (const EncodingChoice& choice : job.choices) {
+    EncodingChoice kept = choice;
+    std::erase_if(kept.kernels, [&](const KernelChoice& kernel) { return !keep(choice, kernel); });
+    if (!kept.kernels.empty()) result.choices.push_back(std::move(kept));
+  }
+  return result;
+}
 
 nlohmann::json measured_environment(Backend& backend) {
   nlohmann::json result = backend.environment();

@@ -23,6 +23,10 @@ struct Job {
   std::vector<EncodingChoice> choices;
 };
 
+/// The job with those candidates that `keep` wants.
+[[nodiscard]] Job with_candidates(
+    const Job& job, const std::function<bool(const EncodingChoice&, const KernelChoice&)>& keep);
+
 struct JobCallbacks {
   std::function<bool()> interrupted = [] { return false; };
   /// What is done now, and how much of the job's work is, 0 to 1.

@@ -37,18 +37,6 @@ struct Racer {
   }
 };
 
-/// The job with only these candidates.
-Job only(const Job& job, const std::set<std::size_t>& indices) {
-  Job result{job.backend, job.planned, {}};
-  for (const EncodingChoice& choice : job.choices) {
-    EncodingChoice rest = choice;
-    std::erase_if(rest.kernels,
-                  [&](const KernelChoice& kernel) { return !indices.contains(kernel.index); });
-    if (!rest.kernels.empty()) result.choices.push_back(std::move(rest));
-  }
-  return result;
-}
-
 /// The search on one problem.
 class Race {
  public:
@@ -106,7 +94,10 @@ bool Race::measure(const std::vector<Racer*>& racers, const RunOptions& options)
     Racer* racer = by_index.at(point.at("index").get<std::size_t>());
     racer->point = std::move(point);
   };
-  inner_.run(only(job_, indices), options, inner);
+  const Job some = with_candidates(job_, [&](const EncodingChoice&, const KernelChoice& kernel) {
+    return indices.contains(kernel.index);
+  });
+  inner_.run(some, options, inner);
   share_ += (1 - share_) / 2;
   return !callbacks_.interrupted();
 }

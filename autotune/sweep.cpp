@@ -71,16 +71,10 @@ std::string hash_of(const std::string& backend, const std::vector<Job>& jobs,
 
 /// What is left to measure of a job: no skipped candidates and none that there are points of.
 Job left_of(const Job& job, const SweepRecord& record) {
-  Job left{job.backend, job.planned, {}};
-  for (const EncodingChoice& choice : job.choices) {
-    if (!choice.why_skipped.empty()) continue;
-    EncodingChoice rest = choice;
-    std::erase_if(rest.kernels, [&](const KernelChoice& kernel) {
-      return !kernel.why_skipped.empty() || record.points().contains(kernel.index);
-    });
-    if (!rest.kernels.empty()) left.choices.push_back(std::move(rest));
-  }
-  return left;
+  return with_candidates(job, [&](const EncodingChoice& choice, const KernelChoice& kernel) {
+    return choice.why_skipped.empty() && kernel.why_skipped.empty() &&
+           !record.points().contains(kernel.index);
+  });
 }
 
 class Sweep {

@@ -248,14 +248,9 @@ void WorkerExecutor::start() {
 
 /// The job without the candidates that have ended.
 Job without(const Job& job, const std::set<std::size_t>& ended) {
-  Job left{job.backend, job.planned, {}};
-  for (const EncodingChoice& choice : job.choices) {
-    EncodingChoice rest = choice;
-    std::erase_if(rest.kernels,
-                  [&](const KernelChoice& kernel) { return ended.contains(kernel.index); });
-    if (!rest.kernels.empty()) left.choices.push_back(std::move(rest));
-  }
-  return left;
+  return with_candidates(job, [&](const EncodingChoice&, const KernelChoice& kernel) {
+    return !ended.contains(kernel.index);
+  });
 }
 
 Outcome WorkerExecutor::run_once(const Job& job, const RunOptions& options,
