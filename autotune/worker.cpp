@@ -122,8 +122,13 @@ Process::Process(const std::vector<std::string>& command) {
   arguments.reserve(command.size() + 1);
   for (const std::string& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
   arguments.push_back(nullptr);
+  // A process group of its own: an interrupt of the terminal is for the sweep.
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
   const int error =
-      posix_spawnp(&id_, command.front().c_str(), &actions, nullptr, arguments.data(), environ);
+      posix_spawnp(&id_, command.front().c_str(), &actions, &attributes, arguments.data(), environ);
+  posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
   if (error != 0) {
     id_ = -1;
@@ -160,6 +165,7 @@ std::optional<json> Process::receive(std::chrono::milliseconds timeout) {
     if (gone_) return std::nullopt;
     pollfd waiting{output_.get(), POLLIN, 0};
     const int ready = poll(&waiting, 1, static_cast<int>(timeout.count()));
+    if (ready < 0 && errno == EINTR) continue;
     if (ready <= 0) return std::nullopt;
     char buffer[1 << 16];
     const ssize_t got = read(output_.get(), buffer, sizeof buffer);

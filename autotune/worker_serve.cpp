@@ -97,7 +97,6 @@ void serve_jobs(Backend& backend, const Registry& registry,
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   require(fcntl(worker_output, F_GETFD) != -1, ErrorCode::io,
           "a worker is started by a sweep, which listens on descriptor 3");
-  std::signal(SIGINT, SIG_IGN);  // of the terminal: the sweep decides what it means
   confine(backend);
   ProblemSetup setup;
   LineBuffer lines;
