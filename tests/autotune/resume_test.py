@@ -31,7 +31,7 @@ def main():
         # Enough work that a sweep outlives several kills.
         points = json.loads(Path(recording).read_text())
         copies = []
-        for copy in range(8):
+        for copy in range(4):
             for point in points["points"]:
                 moved = json.loads(json.dumps(point))
                 moved["problem"]["workload"] += f" {copy}"
@@ -55,7 +55,7 @@ def main():
             while True:
                 process = subprocess.Popen(command(out, "--resume"), stderr=subprocess.PIPE, text=True)
                 try:
-                    process.wait(timeout=generator.uniform(0.02, 1.1) * seconds)
+                    process.wait(timeout=generator.uniform(0.02, 0.9) * seconds)
                 except subprocess.TimeoutExpired:
                     process.kill()
                 _, errors = process.communicate()
