@@ -115,12 +115,12 @@ class AdaptedPlugin final : public FormatPlugin {
   }
 
   std::string why_invalid(std::string_view kernel, const nlohmann::json& config,
-                          const EncodedLayout&, const WeightView& weights,
+                          const EncodedLayout& layout, const WeightView& weights,
                           const OutputView& output) const override {
     std::string reason = "no such kernel";
     for_each_kernel(Kernels{}, [&]<class Config>() {
       if (Config::name == kernel) {
-        reason = fields_from_json<Config>(config, true).why_invalid(weights, output);
+        reason = fields_from_json<Config>(config, true).why_invalid(layout, weights, output);
       }
     });
     return reason;

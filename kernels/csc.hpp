@@ -24,7 +24,8 @@ struct ColumnScatter {
     visit("columns_per_task", self.columns_per_task);
   }
   [[nodiscard]] static std::vector<ColumnScatter> all() { return {{64}, {256}}; }
-  [[nodiscard]] std::string why_invalid(const WeightView&, const OutputView&) const {
+  [[nodiscard]] std::string why_invalid(const EncodedLayout&, const WeightView&,
+                                        const OutputView&) const {
     return columns_per_task > 0 ? "" : "columns_per_task must be positive";
   }
   bool operator==(const ColumnScatter&) const = default;
@@ -45,7 +46,8 @@ struct AtomicScatter {
     visit("splits", self.splits);
   }
   [[nodiscard]] static std::vector<AtomicScatter> all() { return {{4, 1}, {4, 8}}; }
-  [[nodiscard]] std::string why_invalid(const WeightView&, const OutputView&) const {
+  [[nodiscard]] std::string why_invalid(const EncodedLayout&, const WeightView&,
+                                        const OutputView&) const {
     if (warps < 1 || warps > 32) return "warps must be 1 to 32";
     return splits < 1 || splits > 1024 ? "splits must be 1 to 1024" : "";
   }

@@ -5,6 +5,7 @@
 #include "spiketune/formats/csr.hpp"
 #include "spiketune/kernels/row_gather.hpp"
 #include "spiketune/kernels/rows.hpp"
+#include "spiketune/kernels/slab_gather.hpp"
 
 namespace spiketune {
 
@@ -14,7 +15,7 @@ struct SpmmKernels<HostContext, Csr> {
 };
 template <>
 struct SpmmKernels<CudaContext, Csr> {
-  using list = KernelList<RowGather>;
+  using list = KernelList<RowGather, SlabGather>;
 };
 
 }  // namespace spiketune

@@ -24,7 +24,8 @@ struct RowGather {
     visit("warps", self.warps);
   }
   [[nodiscard]] static std::vector<RowGather> all() { return {{16, 4}, {16, 8}, {0, 4}}; }
-  [[nodiscard]] std::string why_invalid(const WeightView& weights, const OutputView& output) const;
+  [[nodiscard]] std::string why_invalid(const EncodedLayout&, const WeightView& weights,
+                                        const OutputView& output) const;
   bool operator==(const RowGather&) const = default;
 };
 

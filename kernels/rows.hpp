@@ -20,7 +20,8 @@ struct Rows {
     visit("rows_per_task", self.rows_per_task);
   }
   [[nodiscard]] static std::vector<Rows> all() { return {{32}, {8}}; }
-  [[nodiscard]] std::string why_invalid(const WeightView&, const OutputView&) const {
+  [[nodiscard]] std::string why_invalid(const EncodedLayout&, const WeightView&,
+                                        const OutputView&) const {
     return rows_per_task > 0 ? "" : "rows_per_task must be positive";
   }
   bool operator==(const Rows&) const = default;

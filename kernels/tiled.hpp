@@ -22,7 +22,8 @@ struct Tiled {
     visit("tile", self.tile);
   }
   [[nodiscard]] static std::vector<Tiled> all() { return {{64}}; }
-  [[nodiscard]] std::string why_invalid(const WeightView&, const OutputView&) const {
+  [[nodiscard]] std::string why_invalid(const EncodedLayout&, const WeightView&,
+                                        const OutputView&) const {
     return tile == 64 ? "" : "tile must be 64";
   }
   bool operator==(const Tiled&) const = default;

@@ -77,7 +77,7 @@ std::size_t spmm_workspace_bytes(const CudaContext&, const Csc&, const WeightVie
 void spmm(const CudaContext& context, const Csc& csc, const WeightView& weights,
           const OutputView& output, const AtomicScatter& config, Workspace workspace) {
   check_spmm(csc, weights, output, Space::device);
-  if (const std::string why = config.why_invalid(weights, output); !why.empty()) {
+  if (const std::string why = config.why_invalid(csc.layout, weights, output); !why.empty()) {
     throw Error(ErrorCode::invalid_argument, "atomic_scatter: " + why);
   }
   const std::uint64_t count = output.m * output.n;

@@ -42,7 +42,7 @@ template <class Format>
 void spmm(const CudaContext& context, const Format& format, const WeightView& weights,
           const OutputView& output, const RowGather& config, Workspace) {
   check_spmm(format, weights, output, Space::device);
-  if (const std::string why = config.why_invalid(weights, output); !why.empty()) {
+  if (const std::string why = config.why_invalid(format.layout, weights, output); !why.empty()) {
     throw Error(ErrorCode::invalid_argument, "row_gather: " + why);
   }
   if (output.m == 0 || output.n == 0) return;

@@ -30,7 +30,7 @@ std::size_t spmm_workspace_bytes(const HostContext&, const Csc&, const WeightVie
 void spmm(const HostContext& context, const Csc& csc, const WeightView& weights,
           const OutputView& output, const ColumnScatter& config, Workspace workspace) {
   check_spmm(csc, weights, output, Space::host);
-  if (const std::string why = config.why_invalid(weights, output); !why.empty()) {
+  if (const std::string why = config.why_invalid(csc.layout, weights, output); !why.empty()) {
     throw Error(ErrorCode::invalid_argument, "column_scatter: " + why);
   }
   WorkspaceCarver carver(workspace);

@@ -19,6 +19,7 @@
 #include "spiketune/core/cuda/check.hpp"
 #include "spiketune/core/cuda/stream.hpp"
 #include "spiketune/core/error.hpp"
+#include "spiketune/kernels/expand.hpp"
 
 thread_local dim3 threadIdx;
 thread_local dim3 blockIdx;
@@ -325,8 +326,14 @@ cudaError_t cudaMemsetAsync(void* data, int value, std::size_t bytes, cudaStream
   std::memset(data, value, bytes);
   return cudaSuccess;
 }
-cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr, int) {
-  *value = 2;  // few multiprocessors: grid-stride loops then really stride
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr which, int) {
+  if (which == cudaDevAttrMaxSharedMemoryPerBlockOptin) {
+    *value = 227 * 1024;
+  } else if (which == cudaDevAttrMaxSharedMemoryPerMultiprocessor) {
+    *value = 228 * 1024;
+  } else {
+    *value = 2;  // few multiprocessors: grid-stride loops then really stride
+  }
   return cudaSuccess;
 }
 
@@ -337,6 +344,13 @@ void check(cudaError_t status, std::source_location where) {
     throw Error(ErrorCode::cuda, "emulated CUDA error " + std::to_string(status) + " in " +
                                      where.file_name() + ":" + std::to_string(where.line()));
   }
+}
+}  // namespace cuda
+
+namespace cuda {
+void expand_on_hopper(const CudaContext&, const Bitmap&, const WeightView&, const OutputView&,
+                      const Expand&) {
+  throw Error(ErrorCode::unsupported, "Hopper's instructions are not emulated");
 }
 }  // namespace cuda
 

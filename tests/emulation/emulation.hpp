@@ -12,6 +12,8 @@
 #include <functional>
 #include <type_traits>
 
+#include "spiketune/core/half.hpp"
+
 #undef __global__
 #undef __device__
 #undef __host__
@@ -80,12 +82,68 @@ T from_word(std::uint64_t word) {
   return value;
 }
 
-enum Operation { ballot, shuffle, shuffle_up, shuffle_down, shuffle_xor, reduce, sync };
+enum Operation {
+  ballot,
+  shuffle,
+  shuffle_up,
+  shuffle_down,
+  shuffle_xor,
+  reduce,
+  sync,
+  multiply_a,
+  multiply_b,
+  load_matrix
+};
 
 template <class T>
 T shuffle_from(unsigned mask, T value, Operation operation, unsigned source, bool in_range) {
   const std::uint64_t* words = warp_exchange(to_word(value), mask, operation);
   return in_range ? from_word<T>(words[source]) : value;
+}
+
+/// d += a · b as the warp's mma.m16n8k16 does it; T has the elements of a and b.
+template <class T>
+void mma_m16n8k16(float (&d)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1) {
+  const auto element = [](std::uint64_t word, unsigned at) {
+    return spiketune::to_float(T{static_cast<std::uint16_t>(word >> 16 * at)});
+  };
+  const unsigned row = lane() / 4;
+  const unsigned column = lane() % 4 * 2;
+  // A word of the exchange has columns 2i, 2i + 1 of rows r and r + 8 of A; or rows 2i, 2i + 1 and
+  // 8 further of a column of B.
+  float left[2][16];
+  for (unsigned half = 0; half < 2; ++half) {
+    const std::uint64_t* words =
+        warp_exchange(std::uint64_t{a[2 * half + 1]} << 32 | a[2 * half], 0xffffffffu, multiply_a);
+    for (unsigned k = 0; k < 8; ++k) {
+      for (unsigned below = 0; below < 2; ++below) {
+        left[below][8 * half + k] = element(words[4 * row + k / 2], 2 * below + k % 2);
+      }
+    }
+  }
+  const std::uint64_t* words = warp_exchange(std::uint64_t{b1} << 32 | b0, 0xffffffffu, multiply_b);
+  for (unsigned below = 0; below < 2; ++below) {
+    for (unsigned right = 0; right < 2; ++right) {
+      for (unsigned k = 0; k < 16; ++k) {
+        d[2 * below + right] +=
+            left[below][k] * element(words[4 * (column + right) + k % 8 / 2], k / 8 * 2 + k % 2);
+      }
+    }
+  }
+}
+
+inline void load_transposed(std::uint32_t (&loaded)[4], const void* row) {
+  if (reinterpret_cast<std::uintptr_t>(row) % 16 != 0) throw "misaligned matrix";
+  const std::uint64_t* rows =
+      warp_exchange(reinterpret_cast<std::uintptr_t>(row), 0xffffffffu, load_matrix);
+  for (unsigned matrix = 0; matrix < 4; ++matrix) {
+    loaded[matrix] = 0;
+    for (unsigned below = 0; below < 2; ++below) {
+      const auto* from =
+          reinterpret_cast<const std::uint16_t*>(rows[8 * matrix + lane() % 4 * 2 + below]);
+      loaded[matrix] |= std::uint32_t{from[lane() / 4]} << 16 * below;
+    }
+  }
 }
 
 }  // namespace emulation

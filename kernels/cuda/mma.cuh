@@ -1,0 +1,82 @@
+#pragma once
+/// \file
+/// Matrix instructions of a warp (sm_80 and later), and the operands that spikes become.
+
+#include <cstdint>
+#include <type_traits>
+
+#include "spiketune/core/half.hpp"
+
+namespace spiketune::cuda {
+
+/// Value of a spike in an operand: one set bit, the top one of the exponent, is 2.0 in f16 and in
+/// bf16. Sums come out twice as large as they are, exactly.
+inline constexpr float spike_scale = 0.5f;
+
+/// Bytes `j` of `even` and of `odd` as the upper bytes of two 16-bit elements. Neither may have the
+/// top bit of a byte set: the lower bytes are copies of such a bit, since no byte is always zero.
+template <std::uint32_t j>
+__device__ std::uint32_t upper_bytes(std::uint32_t even, std::uint32_t odd) {
+#if defined(__CUDA_ARCH__)
+  std::uint32_t result;
+  asm("prmt.b32 %0, %1, %2, %3;"
+      : "=r"(result)
+      : "r"(even), "r"(odd), "n"(j << 4 | (4 + j) << 12 | 0x808));
+  return result;
+#else
+  return (even >> 8 * j & 0xffu) << 8 | (odd >> 8 * j & 0xffu) << 24;
+#endif
+}
+
+/// The part of a word of 32 spikes of a row that a lane holds as operands A of m16n8k16, which are
+/// two instructions: operands[j] has columns 8·j + 2·(lane % 4) + {0, 1} of the word.
+__device__ inline void expand_bits(std::uint32_t word, std::uint32_t lane,
+                                   std::uint32_t (&operands)[4]) {
+  // The lane's even columns at bits 6, 14, 22, 30; then its odd ones.
+  const std::uint32_t shifted = word << (6 - 2 * (lane % 4));
+  const std::uint32_t even = shifted & 0x40404040u;
+  const std::uint32_t odd = shifted >> 1 & 0x40404040u;
+  operands[0] = upper_bytes<0>(even, odd);
+  operands[1] = upper_bytes<1>(even, odd);
+  operands[2] = upper_bytes<2>(even, odd);
+  operands[3] = upper_bytes<3>(even, odd);
+}
+
+/// d += a · b, f32 sums. Layouts of operands: PTX ISA, mma.m16n8k16.
+template <class T>
+__device__ void mma_m16n8k16(float (&d)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
+                             std::uint32_t b1) {
+  static_assert(std::is_same_v<T, Half> || std::is_same_v<T, Bfloat16>);
+#if defined(__CUDA_ARCH__)
+  if constexpr (std::is_same_v<T, Half>) {
+    asm volatile(
+        "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
+        "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+  } else {
+    asm volatile(
+        "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
+        "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+  }
+#elif defined(SPIKETUNE_EMULATED)
+  emulation::mma_m16n8k16<T>(d, a, b0, b1);
+#endif
+}
+
+/// Four 8 × 8 matrices of 16-bit elements from shared memory, transposed: `row` of lane 8·i + j is
+/// row j of matrix i, and loaded[i] has elements [2·(lane % 4) + {0, 1}][lane / 4] of it.
+__device__ inline void load_transposed(std::uint32_t (&loaded)[4], const void* row) {
+#if defined(__CUDA_ARCH__)
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(loaded[0]), "=r"(loaded[1]), "=r"(loaded[2]), "=r"(loaded[3])
+               : "r"(static_cast<std::uint32_t>(__cvta_generic_to_shared(row)))
+               : "memory");
+#elif defined(SPIKETUNE_EMULATED)
+  emulation::load_transposed(loaded, row);
+#endif
+}
+
+}  // namespace spiketune::cuda

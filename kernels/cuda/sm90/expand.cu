@@ -1,0 +1,309 @@
+// Y = S·W with S a bitmap, for Hopper. One block a multiprocessor: a warp that copies tiles of
+// 64 × tile_n of W by TMA, some ahead, and two warpgroups that take half of the rows each. Their
+// threads load the words of their rows, make operands A of them in registers, and multiply with
+// wgmma: nothing of S is in shared memory, so that tiles can be tall and W is read seldom
+// (M / tile_m times from L2).
+
+#include <cuda.h>
+
+#include <algorithm>
+
+#include "spiketune/core/cuda/check.hpp"
+#include "spiketune/core/error.hpp"
+#include "spiketune/kernels/cuda/expand.cuh"
+#include "spiketune/kernels/cuda/mma.cuh"
+#include "spiketune/kernels/cuda/sm90/wgmma.cuh"
+#include "spiketune/kernels/cuda/types.cuh"
+
+namespace spiketune::cuda {
+namespace {
+
+constexpr int hopper_threads = 384;
+constexpr int consumer_warps = 8;
+constexpr int depth = 64;  // columns of S, rows of W, per step
+
+template <int tile_n>
+inline constexpr int stage_bytes = depth* tile_n * 2;
+template <int tile_n>
+inline constexpr int stages = 128 * 1024 / stage_bytes<tile_n>;
+
+/// Which buffer is next, and the parity of its use. There are 2^n buffers.
+template <std::uint32_t buffers>
+struct Turn {
+  std::uint32_t uses = 0;
+  [[nodiscard]] __device__ std::uint32_t stage() const { return uses % buffers; }
+  [[nodiscard]] __device__ std::uint32_t parity() const { return uses / buffers % 2; }
+};
+
+/// Operands of one step for the blocks of 64 rows of a warpgroup: [block][16 columns][register].
+template <int blocks>
+using Operands = std::uint32_t[blocks][4][4];
+
+/// words: for each block the lane's row, lane / 4 of its warp's 16, and the one 8 further down.
+template <int blocks>
+__device__ void expand_rows(const RowWords<2 * blocks>& words, std::uint32_t lane,
+                            Operands<blocks>& operands) {
+#pragma unroll
+  for (int i = 0; i < 2 * blocks; ++i) {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      std::uint32_t expanded[4];
+      expand_bits(words.at[i][half], lane, expanded);
+#pragma unroll
+      for (int j = 0; j < 4; ++j)
+        operands[i / 2][2 * half + j / 2][i % 2 + j % 2 * 2] = expanded[j];
+    }
+  }
+}
+
+/// at[j] of lane `part` of four becomes at[part] of lane j.
+__device__ inline void transpose_in_fours(std::uint32_t (&at)[4], std::uint32_t part) {
+#pragma unroll
+  for (int step = 1; step < 4; step *= 2) {
+    const bool upper = (part & step) != 0;
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+      if ((j & step) != 0) continue;
+      // The lane without the bit gives the element with it, and the other way round.
+      std::uint32_t& low = at[j];
+      std::uint32_t& high = at[j | step];
+      const std::uint32_t got = __shfl_xor_sync(0xffffffffu, upper ? low : high, step);
+      low = upper ? got : low;
+      high = upper ? high : got;
+    }
+  }
+}
+
+/// Where the lane is in a tile of Y: its rows of S, and the step to do.
+template <int blocks>
+struct TileCursor {
+  std::uint64_t row;  ///< the lane's first row of the tile
+  Steps steps;
+  std::uint32_t step;
+  RowWords<2 * blocks> words;  ///< of `step`
+
+  __device__ TileCursor(const Bitmap& bitmap, std::uint64_t first_row)
+      : row(first_row + threadIdx.x / 128 * (64 * blocks) + threadIdx.x / 32 % 4 * 16 +
+            threadIdx.x % 32 / 4),
+        steps(bitmap, first_row, 2 * blocks),
+        step(steps.next()),
+        words(bitmap, [&](int i) { return row + i / 2 * 64 + i % 2 * 8; }) {
+    if (!done()) words.load(step);
+  }
+  [[nodiscard]] __device__ bool done() const { return step >= steps.count(); }
+  __device__ void advance() {
+    step = steps.next();
+    if (!done()) words.load(step);
+  }
+};
+
+/// Writes a row of a tile. A lane has sums[4·i] and sums[4·i + 1] for columns 8·i + 2·(lane % 4)
+/// and the next. All lanes call; a row that is not there is null.
+template <int tile_n, class Y>
+__device__ void store_row(const float* sums, Y* row, std::uint32_t column, std::uint32_t n,
+                          std::uint32_t lane) {
+  const std::uint32_t part = lane % 4;
+  if constexpr (sizeof(Y) == 2) {
+    // Four lanes exchange: each then has 8 neighbouring columns, 16 bytes.
+#pragma unroll
+    for (int i = 0; i < tile_n / 8; i += 4) {
+      std::uint32_t pairs[4];
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        const float* sum = sums + 4 * (i + j);
+        pairs[j] = from_float<Y>(sum[0] * spike_scale).bits |
+                   std::uint32_t{from_float<Y>(sum[1] * spike_scale).bits} << 16;
+      }
+      transpose_in_fours(pairs, part);
+      const std::uint32_t at = column + 8 * (i + part);
+      if (row != nullptr && at < n) {
+        *reinterpret_cast<uint4*>(row + at) = {pairs[0], pairs[1], pairs[2], pairs[3]};
+      }
+    }
+  } else {
+#pragma unroll
+    for (int i = 0; i < tile_n / 8; ++i) {
+      const std::uint32_t at = column + 8 * i + 2 * part;
+      if (row != nullptr && at < n) {
+        *reinterpret_cast<float2*>(row + at) = {sums[4 * i] * spike_scale,
+                                                sums[4 * i + 1] * spike_scale};
+      }
+    }
+  }
+}
+
+template <class W, class Y, int blocks, int tile_n>
+__global__ void __launch_bounds__(hopper_threads, 1)
+    expand_wgmma(const __grid_constant__ CUtensorMap w_map, const __grid_constant__ Bitmap bitmap,
+                 Y* __restrict__ y, std::uint32_t n) {
+  constexpr std::uint32_t tile_m = 128 * blocks;
+  constexpr std::uint32_t count = stages<tile_n>;
+  extern __shared__ std::uint8_t shared[];
+  __shared__ std::uint64_t full_states[count];
+  __shared__ std::uint64_t empty_states[count];
+  const CopyBarriers full(full_states);
+  const CopyBarriers empty(empty_states);
+  // The swizzle works on addresses: buffers begin at multiples of 1024 bytes.
+  std::uint8_t* buffers = shared + (1024 - shared_address(shared) % 1024) % 1024;
+  if (threadIdx.x == 0) {
+    for (std::uint32_t i = 0; i < count; ++i) {
+      full.init(i, 1);
+      empty.init(i, consumer_warps);
+    }
+    fence_barriers();
+  }
+  __syncthreads();
+
+  const std::uint64_t m = bitmap.layout.m();
+  const std::uint64_t tiles_m = ceil_div(m, tile_m);
+  const std::uint64_t tiles = tiles_m * ceil_div(n, tile_n);
+  const std::uint32_t warp = threadIdx.x / 32;
+  const std::uint32_t lane = threadIdx.x % 32;
+  Turn<count> turn;
+  if (warp >= consumer_warps) {
+    leave_registers<24>();
+    if (warp != consumer_warps) return;
+    for (std::uint64_t tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
+      const std::uint64_t first_row = tile % tiles_m * tile_m;
+      const auto column = static_cast<std::uint32_t>(tile / tiles_m) * tile_n;
+      Steps steps(bitmap, first_row, tile_m / 64);
+      for (std::uint32_t step; (step = steps.next()) < steps.count(); ++turn.uses) {
+        if (lane == 0) {
+          empty.wait(turn.stage(), turn.parity() ^ 1);
+          full.arrive_expecting(turn.stage(), stage_bytes<tile_n>);
+          std::uint8_t* to = buffers + turn.stage() * stage_bytes<tile_n>;
+#pragma unroll
+          for (int part = 0; part < tile_n / 64; ++part) {
+            copy_box(to + part * 8192, &w_map, column + 64 * part, step * depth,
+                     full.at(turn.stage()));
+          }
+        }
+        __syncwarp();
+      }
+    }
+    return;
+  }
+
+  take_registers<240>();
+  const std::uint64_t described = describe_rows(buffers);
+  TileCursor<blocks> cursor(bitmap, blockIdx.x % tiles_m * tile_m);
+  for (std::uint64_t tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
+    float sums[blocks][tile_n / 2] = {};
+    bool pending = false;  // products of the step before
+    // Two sets of operands take turns: one is read while the next is made.
+    const auto multiply_step = [&](Operands<blocks>& operands) {
+      expand_rows<blocks>(cursor.words, lane, operands);
+      cursor.advance();
+      full.wait(turn.stage(), turn.parity());
+      begin_products();
+      const std::uint64_t b = described + turn.stage() * (stage_bytes<tile_n> >> 4);
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+#pragma unroll
+        for (int block = 0; block < blocks; ++block) {
+          multiply<W, tile_n>(sums[block], operands[block][i], b + i * sixteen_rows);
+        }
+      }
+      commit_products();
+      wait_for_products<1>();
+      if (pending && lane == 0) empty.arrive((turn.uses - 1) % count);
+      pending = true;
+      ++turn.uses;
+    };
+    Operands<blocks> even;
+    Operands<blocks> odd;
+    while (!cursor.done()) {
+      multiply_step(even);
+      if (cursor.done()) break;
+      multiply_step(odd);
+    }
+    // The next tile's first words come while this one's products end and its sums are written.
+    const std::uint64_t row = cursor.row;
+    const std::uint64_t next = tile + gridDim.x;
+    if (next < tiles) cursor = TileCursor<blocks>(bitmap, next % tiles_m * tile_m);
+    wait_for_products<0>();
+    if (pending && lane == 0) empty.arrive((turn.uses - 1) % count);
+    const auto column = static_cast<std::uint32_t>(tile / tiles_m) * tile_n;
+#pragma unroll
+    for (int block = 0; block < blocks; ++block) {
+      keep_in_place(sums[block]);
+#pragma unroll
+      for (int below = 0; below < 2; ++below) {
+        const std::uint64_t at = row + 64 * block + 8 * below;
+        store_row<tile_n>(sums[block] + 2 * below, at < m ? y + at * n : nullptr, column, n, lane);
+      }
+    }
+  }
+}
+
+/// W [K, N] for boxes of 64 × 64, zeros beyond it.
+CUtensorMap map_weights(const WeightView& weights) {
+  static const auto encode = [] {
+    void* function = nullptr;
+    cudaDriverEntryPointQueryResult found{};
+#if CUDART_VERSION >= 12050
+    check(cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function, 12000,
+                                           cudaEnableDefault, &found));
+#else
+    check(cudaGetDriverEntryPoint("cuTensorMapEncodeTiled", &function, cudaEnableDefault, &found));
+#endif
+    require(function != nullptr && found == cudaDriverEntryPointSuccess, ErrorCode::unsupported,
+            "the CUDA driver has no cuTensorMapEncodeTiled: driver 525 or later is needed");
+    return reinterpret_cast<decltype(&cuTensorMapEncodeTiled)>(function);
+  }();
+  CUtensorMap map{};
+  const cuuint64_t sizes[2] = {weights.n, weights.k};
+  const cuuint64_t strides[1] = {std::uint64_t{weights.n} * 2};
+  const cuuint32_t box[2] = {64, depth};
+  const cuuint32_t steps[2] = {1, 1};
+  const CUresult result =
+      encode(&map,
+             weights.type == DType::f16 ? CU_TENSOR_MAP_DATA_TYPE_FLOAT16
+                                        : CU_TENSOR_MAP_DATA_TYPE_BFLOAT16,
+             2, const_cast<void*>(weights.data), sizes, strides, box, steps,
+             CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
+             CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+  if (result != CUDA_SUCCESS) {
+    throw Error(ErrorCode::cuda,
+                "cuTensorMapEncodeTiled failed with error " + std::to_string(result));
+  }
+  return map;
+}
+
+template <class W, class Y, int blocks, int tile_n>
+void launch(const CudaContext& context, const Bitmap& bitmap, const WeightView& weights,
+            const OutputView& output) {
+  constexpr int bytes = stages<tile_n> * stage_bytes<tile_n> + 1024;
+  const auto kernel = expand_wgmma<W, Y, blocks, tile_n>;
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
+  int multiprocessors = 0;
+  check(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, context.device));
+  const std::uint64_t tiles = ceil_div(output.m, 128 * blocks) * ceil_div(output.n, tile_n);
+  const auto grid = static_cast<unsigned>(std::min<std::uint64_t>(tiles, multiprocessors));
+  kernel<<<grid, hopper_threads, bytes, context.stream>>>(map_weights(weights), bitmap,
+                                                          static_cast<Y*>(output.data), output.n);
+  check_launch();
+}
+
+}  // namespace
+
+void expand_on_hopper(const CudaContext& context, const Bitmap& bitmap, const WeightView& weights,
+                      const OutputView& output, const Expand& config) {
+  if (weights.k == 0) {  // no tensor map has an empty side
+    check(cudaMemsetAsync(output.data, 0, output.bytes(), context.stream));
+    return;
+  }
+  with_types(weights.type, output.type, [&]<class W, class Y>() {
+    if constexpr (sizeof(W) == 2) {
+      if (config.tile_m == 256) {
+        config.tile_n == 128 ? launch<W, Y, 2, 128>(context, bitmap, weights, output)
+                             : launch<W, Y, 2, 64>(context, bitmap, weights, output);
+      } else {
+        config.tile_n == 128 ? launch<W, Y, 1, 128>(context, bitmap, weights, output)
+                             : launch<W, Y, 1, 64>(context, bitmap, weights, output);
+      }
+    }
+  });
+}
+
+}  // namespace spiketune::cuda

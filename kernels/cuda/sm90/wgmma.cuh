@@ -1,0 +1,214 @@
+#pragma once
+/// \file
+/// Hopper's asynchronous instructions (sm_90a): barriers in shared memory, tensor copies, and
+/// matrix products of a warpgroup with A in registers. Elsewhere they trap.
+
+#include <cstdint>
+#include <type_traits>
+
+#include "spiketune/core/half.hpp"
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+#define SPIKETUNE_SM90 1
+#else
+#define SPIKETUNE_SM90 0
+#endif
+
+namespace spiketune::cuda {
+
+__device__ inline std::uint32_t shared_address(const void* pointer) {
+  return static_cast<std::uint32_t>(__cvta_generic_to_shared(pointer));
+}
+
+/// Barriers of shared memory that count arrivals and bytes that copies bring, by the address of the
+/// first: an address that the compiler does not find anew each time.
+class CopyBarriers {
+ public:
+  __device__ explicit CopyBarriers(const std::uint64_t* states) : first_(shared_address(states)) {
+#if SPIKETUNE_SM90
+    asm volatile("" : "+r"(first_));
+#endif
+  }
+  /// One thread calls; then fence_barriers(), and a barrier of the block.
+  __device__ void init(std::uint32_t i, std::uint32_t arrivals) const {
+#if SPIKETUNE_SM90
+    asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(at(i)), "r"(arrivals) : "memory");
+#endif
+  }
+  __device__ void arrive(std::uint32_t i) const {
+#if SPIKETUNE_SM90
+    asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(at(i)) : "memory");
+#endif
+  }
+  __device__ void arrive_expecting(std::uint32_t i, std::uint32_t bytes) const {
+#if SPIKETUNE_SM90
+    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(at(i)), "r"(bytes)
+                 : "memory");
+#endif
+  }
+  /// Until the phase of that parity is over.
+  __device__ void wait(std::uint32_t i, std::uint32_t parity) const {
+#if SPIKETUNE_SM90
+    asm volatile(
+        "{\n"
+        ".reg .pred done;\n"
+        "again:\n"
+        "mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n"
+        "@!done bra again;\n"
+        "}\n" ::"r"(at(i)),
+        "r"(parity)
+        : "memory");
+#endif
+  }
+  [[nodiscard]] __device__ std::uint32_t at(std::uint32_t i) const {
+    return first_ + 8 * i;
+  }
+
+ private:
+  std::uint32_t first_;
+};
+
+/// Makes initialised barriers visible to asynchronous copies.
+__device__ inline void fence_barriers() {
+#if SPIKETUNE_SM90
+  asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+#endif
+}
+
+/// Copies the box of a tensor map at (x, y) to shared memory; the barrier at that address counts
+/// its bytes. One thread calls.
+__device__ inline void copy_box(void* to, const void* map, std::uint32_t x, std::uint32_t y,
+                                std::uint32_t barrier) {
+#if SPIKETUNE_SM90
+  asm volatile(
+      "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes "
+      "[%0], [%1, {%2, %3}], [%4];" ::"r"(shared_address(to)),
+      "l"(map), "r"(x), "r"(y), "r"(barrier)
+      : "memory");
+#endif
+}
+
+/// Registers of each thread of the warpgroup from here on.
+template <int registers>
+__device__ void take_registers() {
+#if SPIKETUNE_SM90
+  asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(registers));
+#endif
+}
+template <int registers>
+__device__ void leave_registers() {
+#if SPIKETUNE_SM90
+  asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(registers));
+#endif
+}
+
+/// Before the first product, and after registers of one were written.
+__device__ inline void begin_products() {
+#if SPIKETUNE_SM90
+  asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
+#endif
+}
+__device__ inline void commit_products() {
+#if SPIKETUNE_SM90
+  asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
+#endif
+}
+/// Until at most `pending` groups of products are not done.
+template <int pending>
+__device__ void wait_for_products() {
+#if SPIKETUNE_SM90
+  asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(pending) : "memory");
+#endif
+}
+/// Keeps the compiler from reading sums before a wait.
+template <int count>
+__device__ void keep_in_place(float (&sums)[count]) {
+#pragma unroll
+  for (int i = 0; i < count; ++i) asm volatile("" : "+f"(sums[i])::"memory");
+}
+
+/// Operand B of 16-bit elements in shared memory: rows of 64 columns, 128 bytes, in TMA's 128-byte
+/// swizzle; 8192 bytes on, the next 64 columns. The matrix begins at `rows`, a multiple of 1024
+/// bytes. (PTX ISA, matrix descriptor; N is the major dimension.)
+__device__ inline std::uint64_t describe_rows(const void* rows) {
+  std::uint64_t described = std::uint64_t{(shared_address(rows) & 0x3ffffu) >> 4} |
+                            std::uint64_t{8192 >> 4} << 16 | std::uint64_t{1024 >> 4} << 32 |
+                            std::uint64_t{1} << 62;
+#if SPIKETUNE_SM90
+  asm volatile("" : "+l"(described));  // not to be found anew at each use
+#endif
+  return described;
+}
+/// The same matrix from 16 rows further down.
+inline constexpr std::uint64_t sixteen_rows = 16 * 128 >> 4;
+
+/// d += a · b for 64 rows and as many columns as `d` has of them: a lane has 4 sums of each 8
+/// columns (PTX ISA, wgmma m64nNk16). Asynchronous: see wait_for_products().
+template <class T, int columns>
+__device__ void multiply(float (&d)[columns / 2], const std::uint32_t (&a)[4], std::uint64_t b) {
+  static_assert(std::is_same_v<T, Half> || std::is_same_v<T, Bfloat16>);
+  static_assert(columns == 64 || columns == 128);
+#if SPIKETUNE_SM90
+// clang-format off
+#define SPIKETUNE_WGMMA_64(type) \
+  asm volatile( \
+          "{\n.reg .pred add;\nsetp.eq.u32 add, 0, 0;\n" \
+          "wgmma.mma_async.sync.aligned.m64n64k16.f32." type "." type " {" \
+          "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, " \
+          "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31" \
+          "}, {%32, %33, %34, %35}, %36, add, 1, 1, 1;\n}\n" \
+          : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), \
+            "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7]), \
+            "+f"(d[8]), "+f"(d[9]), "+f"(d[10]), "+f"(d[11]), \
+            "+f"(d[12]), "+f"(d[13]), "+f"(d[14]), "+f"(d[15]), \
+            "+f"(d[16]), "+f"(d[17]), "+f"(d[18]), "+f"(d[19]), \
+            "+f"(d[20]), "+f"(d[21]), "+f"(d[22]), "+f"(d[23]), \
+            "+f"(d[24]), "+f"(d[25]), "+f"(d[26]), "+f"(d[27]), \
+            "+f"(d[28]), "+f"(d[29]), "+f"(d[30]), "+f"(d[31]) \
+          : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b))
+#define SPIKETUNE_WGMMA_128(type) \
+  asm volatile( \
+          "{\n.reg .pred add;\nsetp.eq.u32 add, 0, 0;\n" \
+          "wgmma.mma_async.sync.aligned.m64n128k16.f32." type "." type " {" \
+          "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, " \
+          "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, " \
+          "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, " \
+          "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63" \
+          "}, {%64, %65, %66, %67}, %68, add, 1, 1, 1;\n}\n" \
+          : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), \
+            "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7]), \
+            "+f"(d[8]), "+f"(d[9]), "+f"(d[10]), "+f"(d[11]), \
+            "+f"(d[12]), "+f"(d[13]), "+f"(d[14]), "+f"(d[15]), \
+            "+f"(d[16]), "+f"(d[17]), "+f"(d[18]), "+f"(d[19]), \
+            "+f"(d[20]), "+f"(d[21]), "+f"(d[22]), "+f"(d[23]), \
+            "+f"(d[24]), "+f"(d[25]), "+f"(d[26]), "+f"(d[27]), \
+            "+f"(d[28]), "+f"(d[29]), "+f"(d[30]), "+f"(d[31]), \
+            "+f"(d[32]), "+f"(d[33]), "+f"(d[34]), "+f"(d[35]), \
+            "+f"(d[36]), "+f"(d[37]), "+f"(d[38]), "+f"(d[39]), \
+            "+f"(d[40]), "+f"(d[41]), "+f"(d[42]), "+f"(d[43]), \
+            "+f"(d[44]), "+f"(d[45]), "+f"(d[46]), "+f"(d[47]), \
+            "+f"(d[48]), "+f"(d[49]), "+f"(d[50]), "+f"(d[51]), \
+            "+f"(d[52]), "+f"(d[53]), "+f"(d[54]), "+f"(d[55]), \
+            "+f"(d[56]), "+f"(d[57]), "+f"(d[58]), "+f"(d[59]), \
+            "+f"(d[60]), "+f"(d[61]), "+f"(d[62]), "+f"(d[63]) \
+          : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b))
+  // clang-format on
+  if constexpr (columns == 64) {
+    if constexpr (std::is_same_v<T, Half>) {
+      SPIKETUNE_WGMMA_64("f16");
+    } else {
+      SPIKETUNE_WGMMA_64("bf16");
+    }
+  } else {
+    if constexpr (std::is_same_v<T, Half>) {
+      SPIKETUNE_WGMMA_128("f16");
+    } else {
+      SPIKETUNE_WGMMA_128("bf16");
+    }
+  }
+#undef SPIKETUNE_WGMMA_64
+#undef SPIKETUNE_WGMMA_128
+#endif
+}
+
+}  // namespace spiketune::cuda

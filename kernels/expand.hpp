@@ -1,0 +1,46 @@
+#pragma once
+/// \file
+/// CUDA product of Bitmap on the tensor cores.
+///
+/// Bits of S become operands of the matrix instructions in registers: S crosses memory at one bit
+/// an element, and no value of it ever lies in shared memory. On Hopper `wgmma` takes them from
+/// there, TMA brings tiles of W, blocks stay and take tile after tile (kernels/cuda/sm90); on
+/// Ampere and later `mma.sync`, with tiles of 128 × 64.
+/// Bytes: M·K/8 + K·N·sizeof(W) + Y. Operations: 2·M·K·N, like a dense product, less those of the
+/// 64 columns of a tile of rows that hold no spike, where the bitmap is in tiles and knows them.
+
+#include <string>
+#include <vector>
+
+#include "spiketune/formats/bitmap.hpp"
+#include "spiketune/kernels/spmm.hpp"
+
+namespace spiketune {
+
+struct Expand {
+  static constexpr std::string_view name = "expand_mma";
+  int tile_m = 0;  ///< rows of Y that a block makes at a time: 128 or 256, or 0: by the shape
+  int tile_n = 0;  ///< columns: 64 or 128, or 0: by the shape
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("tile_m", self.tile_m);
+    visit("tile_n", self.tile_n);
+  }
+  [[nodiscard]] static std::vector<Expand> all() {
+    return {{0, 0}, {256, 128}, {128, 128}, {256, 64}, {128, 64}};
+  }
+  /// W must be f16 or bf16, spikes binary, and rows of W whole pieces of 16 bytes.
+  [[nodiscard]] std::string why_invalid(const EncodedLayout& layout, const WeightView& weights,
+                                        const OutputView& output) const;
+  bool operator==(const Expand&) const = default;
+};
+
+[[nodiscard]] std::size_t spmm_workspace_bytes(const CudaContext& context, const Bitmap& bitmap,
+                                               const WeightView& weights, const OutputView& output,
+                                               const Expand& config);
+/// Throws Error(invalid_argument) with config.why_invalid() where that is not empty.
+void spmm(const CudaContext& context, const Bitmap& bitmap, const WeightView& weights,
+          const OutputView& output, const Expand& config, Workspace workspace);
+
+}  // namespace spiketune
