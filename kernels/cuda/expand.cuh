@@ -76,9 +76,6 @@ class RowWords {
       const std::uint64_t row = row_of(i);
       const std::uint64_t last = bitmap.layout.m() - 1;
       from_[i] = &bitmap.words[bitmap.word_index(row < last ? row : last, 0)];
-#if defined(__CUDA_ARCH__)
-      asm volatile("" : "+l"(from_[i]));  // not to be found anew at each step
-#endif
     }
   }
   __device__ void load(std::uint32_t step) {
