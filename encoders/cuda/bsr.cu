@@ -12,7 +12,6 @@ namespace {
 struct EmitBsr {
   static constexpr bool each_spike = false;
   static constexpr bool unites_rows = true;
-  static constexpr bool stores_bits = true;
   static constexpr bool needs_spare = false;
   Bsr bsr;
   ValueSource source;
@@ -48,7 +47,6 @@ struct EmitBsr {
   __device__ void store(const TileBits& bits, const std::uint32_t* staged, const std::uint32_t*,
                         std::uint64_t first, std::uint32_t count) const {
     if (first >= bsr.capacity) return;
-    staged += staged_shift(first);
     count = static_cast<std::uint32_t>(std::min<std::uint64_t>(count, bsr.capacity - first));
     const std::uint32_t b = bsr.block_size();
     const auto block_column = [&](std::uint32_t unit) {

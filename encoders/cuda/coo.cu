@@ -11,7 +11,6 @@ namespace {
 struct EmitCoo {
   static constexpr bool each_spike = true;
   static constexpr bool unites_rows = false;
-  static constexpr bool stores_bits = false;
   static constexpr bool needs_spare = false;
   Coo coo;
   ValueSource source;

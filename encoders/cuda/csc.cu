@@ -68,7 +68,6 @@ __global__ void __launch_bounds__(tile_threads, tile_blocks_per_sm)
 struct EmitCsc {
   static constexpr bool each_spike = true;
   static constexpr bool unites_rows = false;
-  static constexpr bool stores_bits = false;
   static constexpr bool needs_spare = false;
   Csc csc;
   ValueSource source;
@@ -147,9 +146,9 @@ void encode(const CudaContext& context, const SpikeView& spikes, const Csc& csc,
   cuda::TileTask task = cuda::plan_tiles(spikes, order, cuda::rows_per_tile);
   task.status = csc.status;
   cuda::with_storage(spikes.storage, [&]<DType storage>() {
-    cuda::pack_columns<storage>
-        <<<task.tiles, cuda::tile_threads, cuda::packed_bytes<storage>, context.stream>>>(
-            task, static_cast<std::uint32_t*>(const_cast<void*>(scratch.columns.data)));
+    cuda::pack_columns<storage><<<cuda::tile_blocks(task), cuda::tile_threads,
+                                  cuda::packed_bytes<storage>, context.stream>>>(
+        task, static_cast<std::uint32_t*>(const_cast<void*>(scratch.columns.data)));
   });
   cuda::check_launch();
   cuda::launch_tiles<DType::bit>(context, scratch.task,

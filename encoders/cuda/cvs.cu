@@ -29,7 +29,6 @@ __device__ inline void transpose_8x8(std::uint32_t& low, std::uint32_t& high) {
 struct EmitCvs {
   static constexpr bool each_spike = false;
   static constexpr bool unites_rows = true;
-  static constexpr bool stores_bits = false;
   static constexpr bool needs_spare = true;
   Cvs cvs;
   ValueSource source;

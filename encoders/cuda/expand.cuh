@@ -31,19 +31,12 @@ __device__ inline std::uint32_t warp_sum(std::uint32_t value) {
 
 /// Sum over the lanes below this one.
 __device__ inline std::uint32_t warp_exclusive_sum(std::uint32_t value) {
+  const std::uint32_t lane = threadIdx.x % 32;
   std::uint32_t sum = value;
 #pragma unroll
   for (std::uint32_t step = 1; step < 32; step *= 2) {
-#if defined(__CUDA_ARCH__)
-    asm volatile(  // the shuffle itself tells which lanes have one below
-        "{ .reg .pred below; .reg .u32 other;"
-        "  shfl.sync.up.b32 other|below, %0, %1, 0, 0xffffffff; @below add.u32 %0, %0, other; }"
-        : "+r"(sum)
-        : "r"(step));
-#else
     const std::uint32_t below = __shfl_up_sync(all_lanes, sum, step);
-    if (threadIdx.x % 32 >= step) sum += below;
-#endif
+    if (lane >= step) sum += below;
   }
   return sum - value;
 }

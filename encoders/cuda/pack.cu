@@ -45,7 +45,7 @@ void pack_rows(const CudaContext& context, const SpikeView& spikes, RowOrder ord
   if (spikes.shape.elements() == 0) return;
   with_storage(spikes.storage, [&]<DType storage>() {
     pack_tiles<storage>
-        <<<task.tiles, tile_threads, packed_bytes<storage>, context.stream>>>(task, words);
+        <<<tile_blocks(task), tile_threads, packed_bytes<storage>, context.stream>>>(task, words);
   });
   check_launch();
 }

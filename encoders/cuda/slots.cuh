@@ -46,16 +46,14 @@ __device__ inline void write_slots(const TileBits& bits, const std::uint32_t* st
 
 /// Stages the spikes of which first(row) + ordinal of the spike in the row is in [window, window +
 /// staged_units<storage>), but those only of which the ordinal is in [low, high). `starts[row]` is
-/// the number of spikes in the tile before that row; `first_staged` is where the window is staged.
+/// the number of spikes in the tile before that row.
 template <DType storage, std::uint32_t most, class First>
 __device__ void stage_spikes(const OwnedUnits<most>& own, std::uint32_t mine,
                              const std::uint32_t* starts, std::uint32_t low, std::uint32_t high,
-                             std::uint32_t window, std::uint32_t* first_staged, First&& first) {
-  const SharedWords out(first_staged);
-  own.for_each(mine, [&](std::uint32_t i, std::uint32_t row, std::uint32_t w,
+                             std::uint32_t window, std::uint32_t* staged, First&& first) {
+  const SharedWords out(staged);
+  own.for_each(mine, [&](std::uint32_t word, std::uint32_t row, std::uint32_t w,
                          std::uint32_t before) {
-    const std::uint32_t word = own.words[i];
-    if (word == 0) return;
     const std::uint32_t count = count_bits(word);
     const std::uint32_t ordinal = before - starts[row];
     const auto begin = static_cast<std::int32_t>(first(row) + ordinal - window);
@@ -109,15 +107,14 @@ __global__ void __launch_bounds__(tile_threads, tile_blocks_per_sm)
   uint4* raw = shared;
   auto* words = reinterpret_cast<std::uint32_t*>(raw + raw_pieces<storage>(task));
   std::uint32_t* staged = words + tile_threads * owned_words<storage>;
-  std::uint32_t* starts = staged + staged_units<storage> + 4;
+  std::uint32_t* starts = staged + staged_units<storage>;
   std::uint32_t* tail_starts = starts + task.rows_per_tile + 1;
   const std::uint32_t width = emit.width();
   Tally tally;
   std::uint32_t longest = 0;
   for_each_tile<storage, Emit::has_tail>(
-      task, raw, words, [&](const TileBits& bits, std::uint32_t tile) {
-        const OwnedUnits<owned_words<storage>> own(words, bits.total_words(), bits.words_per_row,
-                                                   task.per_part);
+      task, raw, words, [&](const TileBits& bits, std::uint64_t tile) {
+        const OwnedUnits<owned_words<storage>> own(words, bits.total_words(), bits.words_per_row);
         tally.spikes += own.count;
         std::uint32_t total = 0;
         const std::uint32_t mine = block_exclusive_sum(own.count, &total);
@@ -134,34 +131,23 @@ __global__ void __launch_bounds__(tile_threads, tile_blocks_per_sm)
           }
         }
         const std::uint32_t slots = bits.rows * width;
-        const std::uint32_t shift = staged_shift(bits.first_row * width);
         for (std::uint32_t window = 0; window < slots; window += staged_units<storage>) {
           const std::uint32_t count =
               slots - window < staged_units<storage> ? slots - window : staged_units<storage> + 0;
-          for (std::uint32_t i = threadIdx.x; i < (shift + count + 3) / 4; i += tile_threads) {
+          for (std::uint32_t i = threadIdx.x; i < (count + 3) / 4; i += tile_threads) {
             reinterpret_cast<uint4*>(staged)[i] = {empty_slot, empty_slot, empty_slot, empty_slot};
           }
           __syncthreads();
-          stage_spikes<storage>(own, mine, starts, 0, width, window, staged + shift,
+          stage_spikes<storage>(own, mine, starts, 0, width, window, staged,
                                 [&](std::uint32_t row) { return row * width; });
           __syncthreads();
           emit.slots(bits, staged, bits.first_row * width + window, count);
           __syncthreads();
         }
         if constexpr (Emit::has_tail) {
-          __shared__ std::uint64_t shared_base;
-          if (threadIdx.x < 32) {
-            const std::uint64_t before = LookBack(task.states, tile).sum(task.states, tile, tails);
-            if (threadIdx.x == 0) {
-              shared_base = before;
-              finish_tiles(task, tile, before, tails, false);
-            }
-          }
-          __syncthreads();
-          const std::uint64_t base = shared_base;
+          const std::uint64_t base = place_tile(task, tile, tails, false);  // with a barrier
           for (std::uint32_t window = 0; window < tails; window += staged_units<storage>) {
-            stage_spikes<storage>(own, mine, starts, width, empty_slot, window,
-                                  staged + staged_shift(base),
+            stage_spikes<storage>(own, mine, starts, width, empty_slot, window, staged,
                                   [&](std::uint32_t row) { return tail_starts[row] - width; });
             __syncthreads();
             emit.tail(bits, staged, base + window,

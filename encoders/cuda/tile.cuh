@@ -26,9 +26,8 @@
 ///   static constexpr bool unites_rows    units() makes words in `scratch`
 ///   static constexpr bool needs_spare    it wants memory beside the staged units,
 ///   void prepare(bits, spare)            and fills it
-///   static constexpr bool stores_bits    store() reads the bits
-///   void store(bits, staged, spare, first, count)   writes staged units, see store_units(): group
-///                                        << 16 | 32·w + bit
+///   void store(bits, units, spare, first, count)   writes staged units: units[i] is group << 16 |
+///                                        32·w + bit, and goes to first + i
 /// (D. Merrill and M. Garland, Single-pass Parallel Prefix Scan with Decoupled Look-back, 2016)
 
 #include <cuda_pipeline_primitives.h>
@@ -70,19 +69,6 @@ inline constexpr std::uint32_t spare_words = 2 * tile_threads* owned_words<stora
 template <DType storage>
 inline constexpr std::uint32_t unit_words = tile_threads* owned_words<storage> / 4;
 
-/// a / b for a below 2^16 or so and b at most a few times that, without a division for each.
-struct Divisor {
-  std::uint32_t value = 1;
-  std::uint32_t inverse = 0;  ///< ceil(2^32 / value); exact while a · value < 2^32
-
-  Divisor() = default;
-  __host__ __device__ explicit Divisor(std::uint32_t divisor)
-      : value(divisor), inverse(0xffffffffu / divisor + 1) {}
-  [[nodiscard]] __device__ std::uint32_t quotient(std::uint32_t a) const {
-    return value == 1 ? a : static_cast<std::uint32_t>((std::uint64_t{a} * inverse) >> 32);
-  }
-};
-
 struct TileTask {
   const void* data;
   std::uint64_t m;
@@ -94,11 +80,9 @@ struct TileTask {
   std::uint32_t rows_per_group;
   std::uint32_t groups_per_tile;
   std::uint32_t part_words;  ///< words of a row in a tile
-  Divisor per_part;          ///< part_words, to find the row of a word
   std::uint32_t parts;       ///< tiles side by side; 1 unless rows are very long
-  std::uint32_t tiles;
+  std::uint64_t tiles;
   bool wide;               ///< rows are made of whole 16-byte pieces of whole words
-  bool contiguous;         ///< a tile's input is one run of memory
   std::uint32_t* offsets;  ///< [groups + 1], or null
   EncodeStatus* status;
   std::uint64_t* states;  ///< [tiles + 1]: look-back words, and how many tiles are taken
@@ -114,26 +98,11 @@ struct Tally {
 /// pointer the compiler finds the address anew in every step of a loop.
 class SharedWords {
  public:
-  SharedWords() = default;
 #if defined(__CUDA_ARCH__)
   __device__ explicit SharedWords(std::uint32_t* words)
       : at_(static_cast<std::uint32_t>(__cvta_generic_to_shared(words))) {}
   __device__ void store(std::uint32_t i, std::uint32_t value) const {
     asm volatile("st.shared.u32 [%0], %1;" ::"r"(at_ + 4 * i), "r"(value) : "memory");
-  }
-  /// The words from the i-th on.
-  [[nodiscard]] __device__ SharedWords from(std::uint32_t i) const {
-    SharedWords words;
-    words.at_ = at_ + 4 * i;
-    return words;
-  }
-  /// Stores the word `i` before these, if it is there: no branch.
-  __device__ void store_below(std::uint32_t i, std::uint32_t value, bool there) const {
-    asm volatile(
-        "{ .reg .pred there; setp.ne.u32 there, %2, 0; @there st.shared.u32 [%0], %1; }" ::"r"(
-            at_ - 4 * i),
-        "r"(value), "r"(static_cast<std::uint32_t>(there))
-        : "memory");
   }
 
  private:
@@ -142,12 +111,6 @@ class SharedWords {
   explicit SharedWords(std::uint32_t* words) : at_(words) {}
   void store(std::uint32_t i, std::uint32_t value) const {
     at_[i] = value;
-  }
-  [[nodiscard]] SharedWords from(std::uint32_t i) const {
-    return SharedWords(at_ + static_cast<std::int32_t>(i));
-  }
-  void store_below(std::uint32_t i, std::uint32_t value, bool there) const {
-    if (there) *(at_ - i) = value;
   }
 
  private:
@@ -164,11 +127,11 @@ struct TileBits {
   std::uint32_t rows;
   std::uint32_t words_per_row;  ///< in this tile
 
-  __device__ TileBits(const TileTask& task, std::uint32_t tile, std::uint32_t* shared)
+  __device__ TileBits(const TileTask& task, std::uint64_t tile, std::uint32_t* shared)
       : words(shared), first_row(tile), first_word(0) {
     if (task.parts > 1) {
       first_row = tile / task.parts;
-      first_word = tile % task.parts * task.part_words;
+      first_word = static_cast<std::uint32_t>(tile - first_row * task.parts) * task.part_words;
     }
     first_group = first_row * task.groups_per_tile;
     first_row *= task.rows_per_tile;
@@ -179,6 +142,18 @@ struct TileBits {
   [[nodiscard]] __device__ std::uint32_t total_words() const { return rows * words_per_row; }
   [[nodiscard]] __device__ std::uint32_t word(std::uint32_t row, std::uint32_t w) const {
     return row < rows && w < words_per_row ? words[row * words_per_row + w] : 0;
+  }
+};
+
+/// a / b for a below 2^16 or so and b at most a few times that, without a division for each.
+struct Divisor {
+  std::uint32_t value;
+  std::uint32_t inverse;  ///< ceil(2^32 / value); exact while a · value < 2^32
+
+  __device__ explicit Divisor(std::uint32_t divisor)
+      : value(divisor), inverse(0xffffffffu / divisor + 1) {}
+  [[nodiscard]] __device__ std::uint32_t quotient(std::uint32_t a) const {
+    return value == 1 ? a : static_cast<std::uint32_t>((std::uint64_t{a} * inverse) >> 32);
   }
 };
 
@@ -217,59 +192,39 @@ class TileRows {
 using State = atomics::atomic_ref<std::uint64_t, atomics::thread_scope_device>;
 
 /// Tells the tiles behind this one its own sum. One thread calls.
-__device__ inline void publish(std::uint64_t* states, std::uint32_t tile, std::uint64_t aggregate) {
+__device__ inline void publish(std::uint64_t* states, std::uint64_t tile, std::uint64_t aggregate) {
   State(states[tile]).store(aggregate << 2 | (tile == 0 ? 2 : 1), atomics::memory_order_relaxed);
 }
 
-/// The state `distance` tiles before the one behind `tile`; before the first all is known.
-__device__ inline std::uint64_t state_before(std::uint64_t* states, std::uint32_t tile,
-                                             std::uint32_t distance) {
-  return distance < tile ? State(states[tile - 1 - distance]).load(atomics::memory_order_relaxed)
-                         : 2;
-}
-
-/// Looks back from a tile. A state is value · 4 + flag; flag 0: nothing yet, 1: the tile's own sum,
-/// 2: sum up to its end. Tiles are taken in order by blocks that run, and what a block publishes
-/// waits for nothing but tiles before it, so that looking back cannot deadlock.
-class LookBack {
- public:
-  /// Asks for the states of the 64 tiles before; the answer is awaited by sum(), which finds it
-  /// there if there was something to do in between. One warp calls.
-  __device__ LookBack(std::uint64_t* states, std::uint32_t tile)
-      : near_(state_before(states, tile, threadIdx.x % 32)),
-        far_(state_before(states, tile, threadIdx.x % 32 + 32)) {}
-
-  /// Sum of the aggregates of all tiles before `tile`, told to the tiles behind it. The same warp
-  /// calls; all its lanes get it.
-  [[nodiscard]] __device__ std::uint64_t sum(std::uint64_t* states, std::uint32_t tile,
-                                             std::uint64_t aggregate) const {
-    const std::uint32_t lane = threadIdx.x % 32;
-    std::uint64_t before = 0;
-    for (std::uint32_t distance = 0;; distance += 32) {
-      std::uint64_t state = distance == 0 ? near_ : far_;
-      for (bool known = distance <= 32; !known || __any_sync(all_lanes, (state & 3) == 0);) {
-        state = state_before(states, tile, distance + lane);
-        known = true;
-      }
-      const std::uint32_t ends = __ballot_sync(all_lanes, (state & 3) == 2);
-      const std::uint32_t last = ends != 0 ? lowest_bit(ends) : 32;
-      // A tile has at most 2^16 units, but what comes before it may be any number.
-      before +=
-          __reduce_add_sync(all_lanes, lane < last ? static_cast<std::uint32_t>(state >> 2) : 0u);
-      if (ends == 0) continue;
+/// Sum of the aggregates of all tiles before `tile`. One warp calls; all its lanes get it.
+/// A state is value · 4 + flag; flag 0: nothing yet, 1: the tile's own sum, 2: sum up to its end.
+/// Tiles are taken in order by blocks that run, and publish before they look back, so that looking
+/// back cannot deadlock.
+__device__ inline std::uint64_t look_back(std::uint64_t* states, std::uint64_t tile,
+                                          std::uint64_t aggregate) {
+  const std::uint32_t lane = threadIdx.x % 32;
+  std::uint64_t before = 0;
+  for (std::uint64_t end = tile; end > 0;) {
+    std::uint64_t state = 0;
+    do {
+      state = lane < end ? State(states[end - 1 - lane]).load(atomics::memory_order_relaxed) : 2;
+    } while (__any_sync(all_lanes, (state & 3) == 0));
+    const std::uint32_t ends = __ballot_sync(all_lanes, (state & 3) == 2);
+    const std::uint32_t last = ends != 0 ? lowest_bit(ends) : 32;
+    // A tile has at most 2^16 units, but what comes before it may be any number.
+    before +=
+        __reduce_add_sync(all_lanes, lane < last ? static_cast<std::uint32_t>(state >> 2) : 0u);
+    if (ends != 0) {
       before += __shfl_sync(all_lanes, state >> 2, static_cast<int>(last));
       break;
     }
-    if (lane == 0 && tile != 0) {
-      State(states[tile]).store((before + aggregate) << 2 | 2, atomics::memory_order_relaxed);
-    }
-    return before;
+    end -= 32;
   }
-
- private:
-  std::uint64_t near_;
-  std::uint64_t far_;
-};
+  if (lane == 0 && tile != 0) {
+    State(states[tile]).store((before + aggregate) << 2 | 2, atomics::memory_order_relaxed);
+  }
+  return before;
+}
 
 /// Exclusive sum over the block, and the total; all threads call, and pass a barrier between calls.
 __device__ inline std::uint32_t block_exclusive_sum(std::uint32_t value, std::uint32_t* total) {
@@ -374,7 +329,7 @@ __device__ void with_places(const TileTask& task, const TileBits& tile, Use&& us
   constexpr std::uint32_t elements = 128 / bits_of(storage);
   const std::uint64_t row_pieces = task.k / elements;
   const auto* input = static_cast<const uint4*>(task.data);
-  if (task.contiguous) {
+  if (task.map.from == task.map.to && task.parts == 1) {
     input += tile.first_row * row_pieces;
     use([&](std::uint32_t i) { return input + i; });
   } else {
@@ -388,46 +343,32 @@ __device__ void with_places(const TileTask& task, const TileBits& tile, Use&& us
   }
 }
 
-/// Copies `raw` does not wait for: pieces of any tile. Out of line, as most are full and of one
-/// run.
-template <DType storage>
-__device__ __noinline__ void fetch_other_tile(const TileTask& task, TileBits tile, uint4* raw) {
-  const std::uint32_t pieces = pieces_of<storage>(tile);
-  with_places<storage>(task, tile, [&](auto place) {
-#pragma unroll 4
-    for (std::uint32_t i = threadIdx.x; i < pieces; i += tile_threads) {
-      __pipeline_memcpy_async(raw + i, place(i), 16);
-    }
-  });
-}
-
 /// Starts to copy the input of a tile to `raw`, a piece of 16 bytes at a time. Where it is not made
-/// of such, there is nothing to do: the pack functions read it. Each thread later packs what it
-/// copies, and needs no barrier for that.
+/// of such, there is nothing to do: pack_tile() reads it. Each thread later packs what it copies.
 template <DType storage>
 __device__ void fetch_tile(const TileTask& task, const TileBits& tile, uint4* raw) {
   if (!task.wide) return;
-  if (task.contiguous && pieces_of<storage>(tile) == tile_pieces<storage>) {
-    const std::uint64_t row_pieces = task.k / (128 / bits_of(storage));
-    const auto* from =
-        static_cast<const uint4*>(task.data) + tile.first_row * row_pieces + threadIdx.x;
-    uint4* to = raw + threadIdx.x;
+  const std::uint32_t pieces = pieces_of<storage>(tile);
+  with_places<storage>(task, tile, [&](auto place) {
+    if (pieces == tile_pieces<storage>) {
 #pragma unroll
-    for (std::uint32_t i = 0; i < tile_pieces<storage>; i += tile_threads) {
-      __pipeline_memcpy_async(to + i, from + i, 16);
+      for (std::uint32_t i = 0; i < tile_pieces<storage>; i += tile_threads) {
+        __pipeline_memcpy_async(raw + threadIdx.x + i, place(threadIdx.x + i), 16);
+      }
+    } else {
+      for (std::uint32_t i = threadIdx.x; i < pieces; i += tile_threads) {
+        __pipeline_memcpy_async(raw + i, place(i), 16);
+      }
     }
-  } else {
-    fetch_other_tile<storage>(task, tile, raw);
-  }
+  });
   __pipeline_commit();
 }
 
-/// Piece `i` of a tile, at `place`, has invalid elements: reports the first. Reads it again: else
-/// every piece would have to be kept.
+/// Piece `i` of a tile has invalid elements: reports the first. By value: a reference would keep
+/// every piece in local memory.
 template <DType storage>
-__device__ __noinline__ void report_piece(const TileTask& task, TileBits tile, const uint4* place,
+__device__ __noinline__ void report_piece(const TileTask& task, TileBits tile, uint4 piece,
                                           ValueKind kind, std::uint32_t i) {
-  const uint4 piece = *place;
   constexpr std::uint32_t elements = 128 / bits_of(storage);
   const std::uint32_t per_row = tile.words_per_row * 32 / elements;
   const std::uint64_t row = task.map.source(tile.first_row + i / per_row);
@@ -442,11 +383,11 @@ __device__ __noinline__ void report_piece(const TileTask& task, TileBits tile, c
   }
 }
 
-/// Packs pieces to bits of shared memory; place(i) points to them, in global memory if `streams`.
-/// `whole`: the tile has all that a tile can have.
-template <DType storage, bool binary, bool whole, bool streams, class Place>
+/// Packs pieces to bits of shared memory; load(i) gives them. `whole`: the tile has all that a tile
+/// can have.
+template <DType storage, bool binary, bool whole, class Load>
 __device__ void pack_pieces(const TileTask& task, const TileBits& tile, std::uint32_t* words,
-                            Place&& place) {
+                            Load&& load) {
   constexpr int unroll = std::min(4, static_cast<int>(tile_pieces<storage>) / tile_threads);
   const std::uint32_t pieces = whole ? tile_pieces<storage> : pieces_of<storage>(tile);
   const ValueKind kind = binary ? ValueKind::binary : task.kind;
@@ -456,8 +397,7 @@ __device__ void pack_pieces(const TileTask& task, const TileBits& tile, std::uin
 #pragma unroll
     for (int u = 0; u < unroll; ++u) {
       const std::uint32_t i = begin + u * tile_threads;
-      loaded[u] = {0, 0, 0, 0};
-      if (whole || i < pieces) loaded[u] = streams ? __ldcs(place(i)) : *place(i);
+      loaded[u] = whole || i < pieces ? load(i) : uint4{0, 0, 0, 0};
     }
     std::uint32_t invalid = 0;
 #pragma unroll
@@ -485,7 +425,7 @@ __device__ void pack_pieces(const TileTask& task, const TileBits& tile, std::uin
 #pragma unroll
     for (int u = 0; u < unroll; ++u) {
       const std::uint32_t i = begin + u * tile_threads;
-      if (i < pieces) report_piece<storage>(task, tile, place(i), kind, i);
+      if (i < pieces) report_piece<storage>(task, tile, loaded[u], kind, i);
     }
   }
 }
@@ -494,11 +434,11 @@ __device__ void pack_pieces(const TileTask& task, const TileBits& tile, std::uin
 template <DType storage>
 __device__ __noinline__ void pack_other_pieces(const TileTask& task, TileBits tile,
                                                const uint4* raw, std::uint32_t* words) {
-  const auto place = [&](std::uint32_t i) { return raw + i; };
+  const auto load = [&](std::uint32_t i) { return raw[i]; };
   if (storage == DType::bit || task.kind == ValueKind::binary) {
-    pack_pieces<storage, true, false, false>(task, tile, words, place);
+    pack_pieces<storage, true, false>(task, tile, words, load);
   } else {
-    pack_pieces<storage, storage == DType::bit, false, false>(task, tile, words, place);
+    pack_pieces<storage, storage == DType::bit, false>(task, tile, words, load);
   }
 }
 
@@ -518,8 +458,7 @@ __device__ void pack_fetched_tile(const TileTask& task, const TileBits& tile, co
   __pipeline_wait_prior(0);
   if ((storage == DType::bit || task.kind == ValueKind::binary) &&
       pieces_of<storage>(tile) == tile_pieces<storage>) {
-    pack_pieces<storage, true, true, false>(task, tile, words,
-                                            [&](std::uint32_t i) { return raw + i; });
+    pack_pieces<storage, true, true>(task, tile, words, [&](std::uint32_t i) { return raw[i]; });
   } else {
     pack_other_pieces<storage>(task, tile, raw, words);
   }
@@ -537,12 +476,13 @@ __device__ void pack_tile(const TileTask& task, const TileBits& tile, std::uint3
     return;
   }
   with_places<storage>(task, tile, [&](auto place) {
+    const auto load = [&](std::uint32_t i) { return __ldcs(place(i)); };
     if (storage != DType::bit && task.kind != ValueKind::binary) {
-      pack_pieces<storage, storage == DType::bit, false, true>(task, tile, words, place);
+      pack_pieces<storage, storage == DType::bit, false>(task, tile, words, load);
     } else if (pieces_of<storage>(tile) == tile_pieces<storage>) {
-      pack_pieces<storage, true, true, true>(task, tile, words, place);
+      pack_pieces<storage, true, true>(task, tile, words, load);
     } else {
-      pack_pieces<storage, true, false, true>(task, tile, words, place);
+      pack_pieces<storage, true, false>(task, tile, words, load);
     }
   });
 }
@@ -584,71 +524,66 @@ __device__ const std::uint32_t* unite_rows(const TileBits& bits, std::uint32_t r
 template <std::uint32_t most>
 struct OwnedUnits {
   std::uint32_t words[most];
-  std::uint32_t begin;  ///< the first
+  std::uint32_t group;  ///< of the first
+  std::uint32_t w;      ///< its place in the group
   std::uint32_t words_per_group;
-  Divisor group_of_word;
   std::uint32_t count = 0;  ///< units
 
-  /// `total` words of units, `per_group` to a group; `divisor` finds the group of a word.
-  __device__ OwnedUnits(const std::uint32_t* units, std::uint32_t total, std::uint32_t per_group,
-                        const Divisor& divisor)
-      : begin(threadIdx.x * most), words_per_group(per_group), group_of_word(divisor) {
-    last_ = begin < total ? std::min(total - begin, most + 0) : 0;
-    if (most % 4 == 0 && last_ == most) {
+  __device__ OwnedUnits(const std::uint32_t* units, std::uint32_t total, std::uint32_t per_group)
+      : words_per_group(per_group) {
+    const std::uint32_t per_thread = (total + tile_threads - 1) / tile_threads;
+    const std::uint32_t begin = threadIdx.x * per_thread;
+    const bool full = per_thread == most && begin + most <= total;
+    if constexpr (most % 4 == 0) {
 #pragma unroll
-      for (std::uint32_t i = 0; i < most; i += 4) {
-        const uint4 four = *reinterpret_cast<const uint4*>(units + begin + i);
-        words[i] = four.x;
-        words[i + 1] = four.y;
-        words[i + 2] = four.z;
-        words[i + 3] = four.w;
+      for (std::uint32_t i = 0; full && i < most / 4; ++i) {
+        const uint4 four = reinterpret_cast<const uint4*>(units + begin)[i];
+        words[4 * i] = four.x;
+        words[4 * i + 1] = four.y;
+        words[4 * i + 2] = four.z;
+        words[4 * i + 3] = four.w;
       }
-    } else {
+    }
+    if (most % 4 != 0 || !full) {
 #pragma unroll
-      for (std::uint32_t i = 0; i < most; ++i) words[i] = i < last_ ? units[begin + i] : 0;
+      for (std::uint32_t i = 0; i < most; ++i) {
+        words[i] = i < per_thread && begin + i < total ? units[begin + i] : 0;
+      }
     }
 #pragma unroll
     for (std::uint32_t i = 0; i < most; ++i) count += count_bits(words[i]);
+    group = begin / words_per_group;
+    w = begin - group * words_per_group;
+    last_ = begin < total ? std::min(total - begin, per_thread) : 0;
   }
 
-  /// visit(i, group, w, units before) for each word, in order; `mine` is how many units there are
-  /// before the run.
+  /// visit(word, group, w, units before) for each word that has a unit, in order; `mine` is how
+  /// many there are before the run.
   template <class Visit>
   __device__ void for_each(std::uint32_t mine, Visit&& visit) const {
+    std::uint32_t in_group = w;
+    std::uint32_t of_group = group;
 #pragma unroll
     for (std::uint32_t i = 0; i < most; ++i) {
-      const std::uint32_t group = group_of_word.quotient(begin + i);
-      visit(i, group, begin + i - group * words_per_group, mine);
+      if (words[i] != 0) visit(words[i], of_group, in_group, mine);
       mine += count_bits(words[i]);
-    }
-  }
-  /// units[i] = group << 16 | 32·w of word i.
-  __device__ void place(std::uint32_t (&units)[most]) const {
-    const std::uint32_t group = group_of_word.quotient(begin);
-    if (words_per_group % most == 0) {  // the run is part of a group
-#pragma unroll
-      for (std::uint32_t i = 0; i < most; ++i) {
-        units[i] = (group << 16 | 32 * (begin - group * words_per_group)) + 32 * i;
+      if (++in_group == words_per_group) {
+        in_group = 0;
+        ++of_group;
       }
-      return;
-    }
-#pragma unroll
-    for (std::uint32_t i = 0; i < most; ++i) {
-      const std::uint32_t of = group_of_word.quotient(begin + i);
-      units[i] = of << 16 | 32 * (begin + i - of * words_per_group);
     }
   }
   /// starts[group] = base + units before it, for each group that begins in the run.
   __device__ void store_starts(std::uint32_t base, std::uint32_t* starts) const {
-    if (words_per_group % most == 0) {  // only the first word can begin one
-      const std::uint32_t group = group_of_word.quotient(begin);
-      if (begin == group * words_per_group && last_ != 0) starts[group] = base;
-      return;
+    std::uint32_t next = w == 0 ? 0 : words_per_group - w;  // the word that begins a group
+    for (std::uint32_t of = group + (w != 0); next < last_; next += words_per_group, ++of) {
+      std::uint32_t before = base;
+#pragma unroll
+      for (std::uint32_t i = 0; i + 1 < most; ++i) {
+        if (i < next) before += count_bits(words[i]);
+      }
+      starts[of] = before;
     }
-    for_each(base,
-             [&](std::uint32_t i, std::uint32_t group, std::uint32_t w, std::uint32_t before) {
-               if (w == 0 && i < last_) starts[group] = before;
-             });
   }
 
  private:
@@ -662,82 +597,6 @@ __device__ void for_each_bit_down(std::uint32_t word, Visit&& visit) {
     const auto bit = static_cast<std::uint32_t>(31 - __clz(static_cast<int>(word)));
     word ^= 1u << bit;
     visit(bit);
-  }
-}
-
-/// Takes the highest bit from a word, and returns its place; anything where there is none.
-__device__ inline std::uint32_t take_highest_bit(std::uint32_t& word) {
-#if defined(__CUDA_ARCH__)
-  std::uint32_t bit;
-  std::uint32_t mask;
-  asm("bfind.u32 %0, %1;" : "=r"(bit) : "r"(word));
-  asm("shl.b32 %0, 1, %1;" : "=r"(mask) : "r"(bit));  // 0 for a shift by more than 31
-  word ^= mask;
-  return bit;
-#else
-  if (word == 0) return 0;
-  const auto bit = static_cast<std::uint32_t>(31 - __clz(static_cast<int>(word)));
-  word ^= 1u << bit;
-  return bit;
-#endif
-}
-
-/// out[i] = group << 16 | 32·w + bit for the units of a run, of which the first has the place
-/// `first`; those out of [0, limit) are left out. `all`: there are none such.
-template <std::uint32_t most>
-__device__ void stage_units(const OwnedUnits<most>& own, std::uint32_t first, std::uint32_t limit,
-                            bool all, const SharedWords& out) {
-  constexpr std::uint32_t side_by_side = std::min(most, 4u);
-  std::uint32_t words[most];
-  std::uint32_t units[most];
-  std::uint32_t ends[most];
-  own.place(units);
-#pragma unroll
-  for (std::uint32_t i = 0; i < most; ++i) {
-    words[i] = own.words[i];
-    first += count_bits(words[i]);
-    ends[i] = first;
-  }
-  if (!all) {
-#pragma unroll
-    for (std::uint32_t i = 0; i < most; ++i) {
-      const auto end = static_cast<std::int32_t>(ends[i]);
-      const auto count = static_cast<std::int32_t>(count_bits(words[i]));
-      if (end <= 0 || end - count >= static_cast<std::int32_t>(limit)) words[i] = 0;
-      // One word may be cut by each end of the window.
-      while (words[i] != 0 && ends[i] > limit) {
-        take_highest_bit(words[i]);
-        --ends[i];
-      }
-      for (std::int32_t outside = count - end; words[i] != 0 && outside > 0; --outside) {
-        words[i] &= words[i] - 1;
-      }
-    }
-  }
-  // Words side by side: lanes wait for the one that has most spikes, once and not for each word.
-#pragma unroll
-  for (std::uint32_t begin = 0; begin < most; begin += side_by_side) {
-    SharedWords at[side_by_side];
-    std::uint32_t any = 0;
-#pragma unroll
-    for (std::uint32_t i = 0; i < side_by_side; ++i) {
-      at[i] = out.from(ends[begin + i]);
-      any |= words[begin + i];
-    }
-    while (any != 0) {
-      any = 0;
-#pragma unroll
-      for (std::uint32_t i = 0; i < side_by_side; ++i) {
-        std::uint32_t& word = words[begin + i];
-#pragma unroll
-        for (std::uint32_t step = 1; step <= 2; ++step) {
-          const bool there = word != 0;
-          at[i].store_below(step, units[begin + i] + take_highest_bit(word), there);
-        }
-        at[i] = at[i].from(static_cast<std::uint32_t>(-2));
-        any |= word;
-      }
-    }
   }
 }
 
@@ -761,52 +620,52 @@ __device__ inline void store_columns(const AnyArray& indices, std::uint64_t at, 
   }
 }
 
-/// Units that go to memory from `first` on are staged where that is a multiple of four where they
-/// go there.
-__device__ inline std::uint32_t staged_shift(std::uint64_t first) {
-  return static_cast<std::uint32_t>(first % 4);
-}
-
 /// Gives staged units to one(position, unit), or, where `fours` and they are four neighbours at a
-/// multiple of four, to four(position, units). Unit i belongs to first + i, and is at
-/// staged[staged_shift(first) + i]; those at `limit` and beyond are left out.
+/// multiple of four, to four(position, units). Unit i belongs to first + i; those at `limit` and
+/// beyond are left out.
 template <class One, class Four>
 __device__ void store_units(const std::uint32_t* staged, std::uint64_t first, std::uint32_t count,
                             std::uint64_t limit, bool fours, One&& one, Four&& four) {
   if (first >= limit) return;
-  const std::uint32_t shift = staged_shift(first);
-  const auto end =
-      shift + static_cast<std::uint32_t>(std::min<std::uint64_t>(count, limit - first));
-  first -= shift;
+  const auto end = static_cast<std::uint32_t>(std::min<std::uint64_t>(count, limit - first));
   if (!fours) {
-    for (std::uint32_t i = shift + threadIdx.x; i < end; i += tile_threads) {
-      one(first + i, staged[i]);
-    }
+    for (std::uint32_t i = threadIdx.x; i < end; i += tile_threads) one(first + i, staged[i]);
     return;
   }
-  const std::uint32_t begin = shift == 0 ? 0 : 4;
-  const std::uint32_t stop = end / 4 * 4;
-  for (std::uint32_t i = begin + 4 * threadIdx.x; i < stop; i += 4 * tile_threads) {
-    four(first + i, *reinterpret_cast<const uint4*>(staged + i));
+  // The first four may begin before the first unit.
+  const auto shift = static_cast<std::uint32_t>(first % 4);
+  for (std::uint32_t i = 4 * threadIdx.x; i < shift + end; i += 4 * tile_threads) {
+    const std::uint32_t* units = staged + i - shift;
+    if (i >= shift && i + 4 <= shift + end) {
+      four(first - shift + i, uint4{units[0], units[1], units[2], units[3]});
+    } else {
+      for (std::uint32_t j = i < shift ? shift - i : 0; j < 4 && i + j < shift + end; ++j) {
+        one(first - shift + i + j, units[j]);
+      }
+    }
   }
-  // Up to three before the first four, and as many behind the last.
-  if (threadIdx.x >= 8) return;
-  const bool head = threadIdx.x < 4;
-  const std::uint32_t i = head ? threadIdx.x : stop + threadIdx.x - 4;
-  if (i < end && (head ? i >= shift && shift != 0 : stop >= begin)) one(first + i, staged[i]);
 }
 
-/// The last tile writes what follows from the total of all, `before` being that of the tiles before
-/// it. One thread calls.
-__device__ inline void finish_tiles(const TileTask& task, std::uint32_t tile, std::uint64_t before,
-                                    std::uint32_t units, bool each_spike) {
-  if (tile + 1 != task.tiles) return;
-  task.status->needed = before + units;
-  if (each_spike) task.status->nnz = before + units;
-  if (task.offsets != nullptr) {
-    task.offsets[ceil_div(task.m, task.rows_per_group)] =
-        static_cast<std::uint32_t>(before + units);
+/// Position of the tile's first unit among all. The last tile writes what follows from the total.
+__device__ inline std::uint64_t place_tile(const TileTask& task, std::uint64_t tile,
+                                           std::uint32_t units, bool each_spike) {
+  __shared__ std::uint64_t base;
+  if (threadIdx.x < 32) {
+    const std::uint64_t before = look_back(task.states, tile, units);
+    if (threadIdx.x == 0) {
+      base = before;
+      if (tile + 1 == task.tiles) {
+        task.status->needed = before + units;
+        if (each_spike) task.status->nnz = before + units;
+        if (task.offsets != nullptr) {
+          task.offsets[ceil_div(task.m, task.rows_per_group)] =
+              static_cast<std::uint32_t>(before + units);
+        }
+      }
+    }
   }
+  __syncthreads();
+  return base;
 }
 
 /// Adds what a block has counted to the status. All threads call.
@@ -816,8 +675,8 @@ __device__ inline void add_tally(EncodeStatus* status, const Tally& tally) {
 }
 
 /// Takes the next tile that nobody has taken. One thread calls.
-__device__ inline std::uint32_t take_tile(const TileTask& task) {
-  return atomicAdd(reinterpret_cast<std::uint32_t*>(task.states + task.tiles), 1u);
+__device__ inline std::uint64_t take_tile(const TileTask& task) {
+  return atomicAdd(reinterpret_cast<unsigned long long*>(task.states + task.tiles), 1ull);
 }
 
 /// encode(bits, tile) for each tile that a block gets, its bits packed; all threads call, and a
@@ -826,12 +685,12 @@ __device__ inline std::uint32_t take_tile(const TileTask& task) {
 template <DType storage, bool in_order, class Encode>
 __device__ void for_each_tile(const TileTask& task, uint4* raw, std::uint32_t* words,
                               Encode&& encode) {
-  __shared__ std::uint32_t shared_first;
-  __shared__ std::uint32_t shared_next;
+  __shared__ std::uint64_t shared_first;
+  __shared__ std::uint64_t shared_next;
   if (threadIdx.x == 0) shared_first = in_order ? take_tile(task) : blockIdx.x;
   __syncthreads();
-  std::uint32_t next = shared_first;
-  std::uint32_t tile = task.tiles;  // none yet
+  std::uint64_t next = shared_first;
+  std::uint64_t tile = task.tiles;  // none yet
   TileBits bits(task, 0, words);
   for (;;) {
     const bool more = next < task.tiles;
@@ -856,151 +715,116 @@ __device__ void for_each_tile(const TileTask& task, uint4* raw, std::uint32_t* w
 /// A tile on its way through a block, the same for all threads: in shared memory, since registers
 /// are few.
 struct TileInWork {
-  std::uint64_t base;  ///< units of all tiles before it
+  std::uint64_t tile;  ///< task.tiles or more: none
   TileBits bits;
-  std::uint32_t tile;        ///< task.tiles or more: none
-  std::uint32_t unit_words;  ///< one row of a group after the other
-  std::uint32_t total;       ///< units
+  std::uint32_t total;  ///< units
 
-  __device__ TileInWork(const TileTask& task, std::uint32_t index)
-      : base(0), bits(task, index < task.tiles ? index : 0, nullptr), tile(index), total(0) {
-    unit_words = (bits.rows + task.rows_per_group - 1) / task.rows_per_group * bits.words_per_row;
-  }
+  __device__ TileInWork(const TileTask& task, std::uint64_t index, std::uint32_t* words)
+      : tile(index), bits(task, index < task.tiles ? index : 0, words), total(0) {}
 };
 
-/// Words of units that a thread owns.
-template <DType storage, class Emit>
-inline constexpr std::uint32_t owned_unit_words = Emit::unites_rows
-                                                      ? std::max(owned_words<storage> / 4, 1u)
-                                                      : owned_words<storage>;
+template <DType storage>
+__device__ OwnedUnits<owned_words<storage>> own_units(const TileTask& task, const TileBits& bits,
+                                                      const std::uint32_t* units) {
+  const std::uint32_t groups = (bits.rows + task.rows_per_group - 1) / task.rows_per_group;
+  return {units, groups * bits.words_per_row, bits.words_per_row};
+}
 
-/// Units that are staged at a time.
+/// Writes a tile. Units go to shared memory in order, then out, so that writes coalesce; a window
+/// at a time where there are many. The first is staged while one warp looks back. All threads call.
 template <DType storage, class Emit>
-inline constexpr std::uint32_t window_units = staged_units<storage> -
-                                              (Emit::needs_spare ? spare_words<storage> : 0);
+__device__ void write_tile(const TileTask& task, const Emit& emit, const TileInWork& work,
+                           const std::uint32_t* units, std::uint32_t mine, std::uint32_t* staged) {
+  constexpr std::uint32_t window_units =
+      staged_units<storage> - (Emit::needs_spare ? spare_words<storage> : 0);
+  std::uint32_t* spare = staged + window_units;
+  const TileBits bits = work.bits;
+  const std::uint32_t total = work.total;
+  const auto own = own_units<storage>(task, bits, units);
+  const SharedWords out(staged);
+  if constexpr (Emit::needs_spare) emit.prepare(bits, spare);
+  std::uint64_t base = 0;
+  for (std::uint32_t window = 0; window == 0 || window < total; window += window_units) {
+    if (window != 0) __syncthreads();
+    own.for_each(mine - window, [&](std::uint32_t word, std::uint32_t group, std::uint32_t w,
+                                    std::uint32_t before) {
+      const std::uint32_t unit = group << 16 | 32 * w;
+      std::uint32_t at = before + count_bits(word);
+      if (static_cast<std::int32_t>(at) <= 0 ||
+          static_cast<std::int32_t>(before) >= static_cast<std::int32_t>(window_units)) {
+        return;
+      }
+      for_each_bit_down(word, [&](std::uint32_t bit) {
+        if (--at < window_units) out.store(at, unit + bit);
+      });
+    });
+    if (window == 0) {
+      base = place_tile(task, work.tile, total, Emit::each_spike);  // with a barrier
+      if (task.offsets != nullptr && bits.first_word == 0) {
+        own.store_starts(static_cast<std::uint32_t>(base) + mine, task.offsets + bits.first_group);
+      }
+    } else {
+      __syncthreads();
+    }
+    emit.store(bits, staged, spare, base + window,
+               total - window < window_units ? total - window : window_units + 0);
+  }
+}
 
-/// One turn of a block: packs a tile and asks for the next, finds where the tile before begins,
-/// counts the first and stages the second, writes that. Two barriers, and all that comes from afar
-/// is asked for long before it is needed: input two barriers ahead, tiles one, states a packing.
 template <DType storage, class Emit>
 __global__ void __launch_bounds__(tile_threads, tile_blocks_per_sm)
     encode_tiles(const __grid_constant__ TileTask task, const __grid_constant__ Emit emit) {
   constexpr std::uint32_t tile_words = tile_threads * owned_words<storage>;
-  constexpr std::uint32_t limit = window_units<storage, Emit>;
-  constexpr std::uint32_t warps = tile_threads / 32;
   extern __shared__ uint4 shared[];
-  __shared__ std::uint64_t in_work[4][sizeof(TileInWork) / 8];
-  __shared__ uint4 warp_units[warps / 4];  // units of each warp's run
-  __shared__ std::uint32_t counted;        // of warps: units · 16 + how many
+  __shared__ std::uint64_t in_work[3][sizeof(TileInWork) / 8];
   uint4* raw = shared;
   // Bits, and words of units, of two tiles: the one that is counted, and the one before it.
   auto* words = reinterpret_cast<std::uint32_t*>(raw + raw_pieces<storage>(task));
   std::uint32_t* scratch = words + 2 * tile_words;
   std::uint32_t* staged = scratch + (Emit::unites_rows ? 2 * unit_words<storage> : 0);
-  std::uint32_t* spare = staged + limit + 4;
-  const auto work = [&](std::uint32_t turn) -> TileInWork& {
-    return *reinterpret_cast<TileInWork*>(in_work[turn % 4]);
-  };
-  const auto bits_of_turn = [&](std::uint32_t turn) {
-    TileBits bits = work(turn).bits;
-    bits.words = words + turn % 2 * tile_words;
-    return bits;
-  };
-  const auto own = [&](std::uint32_t turn, const std::uint32_t* units) {
-    const TileInWork& here = work(turn);
-    return OwnedUnits<owned_unit_words<storage, Emit>>(units, here.unit_words,
-                                                       here.bits.words_per_row, task.per_part);
-  };
-  constexpr std::uint32_t taker = 32;  // a thread that does not look back
-  if (threadIdx.x == taker) {
-    counted = 0;
-    work(0) = TileInWork(task, take_tile(task));
-  }
+  auto* previous = reinterpret_cast<TileInWork*>(in_work[0]);
+  auto* current = reinterpret_cast<TileInWork*>(in_work[1]);
+  auto* next = reinterpret_cast<TileInWork*>(in_work[2]);
+  if (threadIdx.x == 0) *current = TileInWork(task, take_tile(task), words);
   __syncthreads();
-  if (work(0).tile < task.tiles) fetch_tile<storage>(task, work(0).bits, raw);
-  // Not earlier: other blocks should have their first tile before this one has its second.
-  if (threadIdx.x == taker) work(1) = TileInWork(task, take_tile(task));
-  __syncthreads();
+  if (current->tile < task.tiles) fetch_tile<storage>(task, current->bits, raw);
 
   Tally tally;
-  std::uint32_t previous_mine = 0;  // units before those of this thread in the tile before
-  for (std::uint32_t turn = 0;; ++turn) {
-    const bool more = work(turn).tile < task.tiles;
-    const std::uint32_t previous = turn + 3;  // if this is not the first turn
-    std::uint32_t taken = 0;
-    if (threadIdx.x == taker && more) taken = take_tile(task);
-    const bool looks_back = threadIdx.x < 32 && turn != 0;
-    const LookBack seen(task.states, looks_back ? work(previous).tile : 0);
+  std::uint32_t mine = 0;  // units before those of this thread in the previous tile
+  bool counted = false;    // there is a previous tile
+  for (std::uint32_t turn = 0;; turn ^= 1) {
+    const bool more = current->tile < task.tiles;
+    std::uint32_t current_mine = 0;
     if (more) {
-      pack_fetched_tile<storage>(task, work(turn).bits, raw, words + turn % 2 * tile_words);
-      if (work(turn + 1).tile < task.tiles) fetch_tile<storage>(task, work(turn + 1).bits, raw);
-    }
-    if (looks_back) {
-      TileInWork& done = work(previous);
-      const std::uint64_t base = seen.sum(task.states, done.tile, done.total);
-      if (threadIdx.x == 0) {
-        done.base = base;
-        finish_tiles(task, done.tile, base, done.total, Emit::each_spike);
-      }
-    }
-    __syncthreads();
-    std::uint32_t in_warp = 0;
-    if (more) {
-      if (threadIdx.x == taker) {
-        work(turn + 2) = TileInWork(task, taken);
-      }
-      const std::uint32_t* units =
-          emit.units(bits_of_turn(turn), scratch + turn % 2 * unit_words<storage>, &tally);
+      std::uint64_t taken = 0;
+      if (threadIdx.x == 0) taken = take_tile(task);
+      const TileBits bits = current->bits;
+      pack_fetched_tile<storage>(task, bits, raw, bits.words);
+      if (threadIdx.x == 0) *next = TileInWork(task, taken, words + (turn ^ 1) * tile_words);
+      __syncthreads();
+      if (next->tile < task.tiles) fetch_tile<storage>(task, next->bits, raw);
+      const std::uint32_t* units = emit.units(bits, scratch + turn * unit_words<storage>, &tally);
       if constexpr (!Emit::each_spike) __syncthreads();
-      const std::uint32_t count = own(turn, units).count;
-      in_warp = warp_exclusive_sum(count);
-      if (threadIdx.x % 32 == 31) {
-        reinterpret_cast<std::uint32_t*>(warp_units)[threadIdx.x / 32] = in_warp + count;
-        const std::uint32_t others = atomicAdd(&counted, (in_warp + count) << 4 | 1);
-        if (others % 16 == warps - 1) {  // the last warp
-          counted = 0;
-          work(turn).total = (others >> 4) + in_warp + count;
-          publish(task.states, work(turn).tile, work(turn).total);
-        }
+      std::uint32_t total = 0;
+      current_mine = block_exclusive_sum(own_units<storage>(task, bits, units).count, &total);
+      if (threadIdx.x == 0) {
+        publish(task.states, current->tile, total);
+        current->total = total;
       }
     }
-    const TileInWork& done = work(previous);
-    const TileBits bits = bits_of_turn(previous);
-    const std::uint32_t total = turn == 0 ? 0 : done.total;
-    const std::uint32_t* units_done =
-        Emit::unites_rows ? scratch + previous % 2 * unit_words<storage> : bits.words;
-    if (turn != 0) {
-      if (task.offsets != nullptr && bits.first_word == 0) {
-        own(previous, units_done)
-            .store_starts(static_cast<std::uint32_t>(done.base) + previous_mine,
-                          task.offsets + bits.first_group);
-      }
-      if constexpr (Emit::needs_spare) emit.prepare(bits, spare);
+    if (counted) {
+      const std::uint32_t* units =
+          Emit::unites_rows ? scratch + (turn ^ 1) * unit_words<storage> : previous->bits.words;
+      write_tile<storage>(task, emit, *previous, units, mine, staged);
     }
-    for (std::uint32_t window = 0;;) {
-      if (turn != 0) {
-        stage_units(own(previous, units_done), previous_mine - window, limit, total <= limit,
-                    SharedWords(staged + staged_shift(done.base)));
-      }
-      __syncthreads();
-      if (turn != 0) {
-        emit.store(bits, staged, spare, done.base + window, std::min(total - window, limit + 0));
-      }
-      window += limit;
-      if (window >= total) break;
-      __syncthreads();
-    }
-    // The next turn packs where these bits are.
-    if (Emit::stores_bits || total > limit) __syncthreads();
     if (!more) break;
-    previous_mine = in_warp;
-#pragma unroll
-    for (std::uint32_t i = 0; i < warps; i += 4) {
-      const uint4 sums = warp_units[i / 4];
-      const std::uint32_t warp = threadIdx.x / 32;
-      previous_mine += (i < warp ? sums.x : 0) + (i + 1 < warp ? sums.y : 0) +
-                       (i + 2 < warp ? sums.z : 0) + (i + 3 < warp ? sums.w : 0);
-    }
+    __syncthreads();
+    TileInWork* written = previous;
+    previous = current;
+    current = next;
+    next = written;
+    mine = current_mine;
+    counted = true;
   }
   if constexpr (!Emit::each_spike) add_tally(task.status, tally);
 }
@@ -1026,17 +850,11 @@ inline TileTask plan_tiles(const SpikeView& spikes, RowOrder order, std::uint32_
   task.map = {shape.timesteps, shape.rows, spikes.row_order, order};
   task.rows_per_group = rows_per_group;
   task.part_words = std::min(task.words_per_row, words / rows_per_group);
-  task.per_part = Divisor(task.part_words);
   task.parts = static_cast<std::uint32_t>(ceil_div(task.words_per_row, task.part_words));
   const std::uint32_t groups = words / (task.part_words * rows_per_group);
   task.groups_per_tile = task.parts > 1 ? 1 : groups;
   task.rows_per_tile = task.groups_per_tile * rows_per_group;
-  const std::uint64_t tiles = ceil_div(task.m, task.rows_per_tile) * task.parts;
-  if (tiles > 0x7fffffffu) {
-    throw Error(ErrorCode::unsupported, "the tensor is too large for one launch of the encoder");
-  }
-  task.tiles = static_cast<std::uint32_t>(tiles);
-  task.contiguous = task.map.from == task.map.to && task.parts == 1;
+  task.tiles = ceil_div(task.m, task.rows_per_tile) * task.parts;
   const std::uint32_t piece = 128 / bits_of(spikes.storage);
   task.wide = shape.k != 0 && shape.k % std::max(piece, 32u) == 0 &&
               reinterpret_cast<std::uintptr_t>(spikes.data) % 16 == 0;
@@ -1052,7 +870,7 @@ inline constexpr std::size_t packed_bytes = tile_threads* owned_words<storage> *
 template <DType storage>
 std::size_t tile_bytes(const TileTask& task, std::size_t tiles) {
   return raw_pieces<storage>(task) * sizeof(uint4) + tiles * packed_bytes<storage> +
-         (staged_units<storage> + 4) * sizeof(std::uint32_t);
+         staged_units<storage> * sizeof(std::uint32_t);
 }
 
 /// Lets a kernel have as much shared memory as it wants.
@@ -1070,9 +888,16 @@ inline unsigned resident_tile_blocks(const CudaContext& context, const TileTask&
       task.tiles, static_cast<std::uint64_t>(multiprocessors) * tile_blocks_per_sm));
 }
 
+inline unsigned tile_blocks(const TileTask& task) {
+  if (task.tiles > 0x7fffffffu) {
+    throw Error(ErrorCode::unsupported, "the tensor is too large for one launch of the encoder");
+  }
+  return static_cast<unsigned>(task.tiles);
+}
+
 /// Words of the workspace that look-back needs.
 inline std::uint64_t tile_states(const TileTask& task) {
-  return std::uint64_t{task.tiles} + 1;
+  return task.tiles + 1;
 }
 
 /// Clears the status, the look-back words, and the one offset of a matrix without rows.

@@ -13,7 +13,6 @@ namespace {
 struct EmitTwoFour {
   static constexpr bool each_spike = false;
   static constexpr bool unites_rows = false;
-  static constexpr bool stores_bits = false;
   static constexpr bool needs_spare = false;
   TwoFour two_four;
   ValueSource source;
