@@ -837,10 +837,11 @@ __global__ static void clear_tiles(EncodeStatus* status, std::uint64_t* states, 
   if (i < count) states[i] = 0;
 }
 
-/// How a matrix is cut into tiles for an encoder whose units come from `rows_per_group` rows.
-inline TileTask plan_tiles(const SpikeView& spikes, RowOrder order, std::uint32_t rows_per_group) {
+/// How a matrix is cut into tiles of up to `words` words for an encoder whose units come from
+/// `rows_per_group` rows.
+inline TileTask plan_tiles(const SpikeView& spikes, RowOrder order, std::uint32_t rows_per_group,
+                           std::uint32_t words) {
   const SpikeShape& shape = spikes.shape;
-  const std::uint32_t words = tile_threads * owned_words_of(spikes.storage);
   TileTask task{};
   task.data = spikes.data;
   task.m = shape.m();
@@ -859,6 +860,11 @@ inline TileTask plan_tiles(const SpikeView& spikes, RowOrder order, std::uint32_
   task.wide = shape.k != 0 && shape.k % std::max(piece, 32u) == 0 &&
               reinterpret_cast<std::uintptr_t>(spikes.data) % 16 == 0;
   return task;
+}
+
+/// The same for tiles of as many words as their kernels' threads own.
+inline TileTask plan_tiles(const SpikeView& spikes, RowOrder order, std::uint32_t rows_per_group) {
+  return plan_tiles(spikes, order, rows_per_group, tile_threads * owned_words_of(spikes.storage));
 }
 
 /// Shared memory for the bits of a tile.

@@ -1,203 +1,325 @@
-// Packed rows to selected columns, slots and a residual. A warp owns the sixteen blocks whose
-// groups share a word of presence: first a lane is a column and counts its spikes, then a lane is a
-// row and splits its groups. Spikes without a slot stay bits, which become the residual as in CSR.
-// Bytes: the packed bits three times, those of the residual three times, and the encoding.
+// Spikes to selected columns, slots and a residual: a tile of bits in shared memory, whose words
+// are 32 columns of a row. Counting, selecting and splitting go on in all blocks of a word at once,
+// which are its fields of m bits. What has no slot stays as bits, and those become a CSR as in
+// csc.cu.
+//
+// Bytes: the input once, the residual's bits written and read once more (they mostly stay in L2),
+// and the encoding once.
 
 #include "spiketune/encoders/vnm.hpp"
 
 #include "spiketune/encoders/cuda/decode.cuh"
-#include "spiketune/encoders/cuda/expand.cuh"
+#include "spiketune/encoders/cuda/tile.cuh"
 #include "spiketune/encoders/values.hpp"
 
 namespace spiketune {
 namespace cuda {
 namespace {
 
-constexpr std::uint32_t piece_blocks = 16;
-
-/// What a warp owns: blocks of m columns, so many rows of so many words.
+/// A word as numbers of m bits side by side, none of which overflows into the next.
 template <std::uint32_t m>
-struct Piece {
-  static constexpr std::uint32_t words = piece_blocks * m / 32;
-  static constexpr std::uint32_t blocks_per_word = 32 / m;
-  std::uint64_t block_row;
-  std::uint64_t first_row;
-  std::uint32_t rows;
-  std::uint32_t index;  ///< which words of presence
+struct Fields {
+  static constexpr std::uint32_t count = 32 / m;
+  static constexpr std::uint32_t ones = m == 8 ? 0x01010101u : m == 16 ? 0x00010001u : 1u;
+  static constexpr std::uint32_t tops = ones << (m - 1);
+  static constexpr std::uint32_t steps = m == 8 ? 3 : m == 16 ? 4 : 5;  ///< log2(m)
 
-  __device__ Piece(const BitRows& bits, const Vnm& vnm) {
-    const std::uint32_t pieces = vnm.presence_words_per_row();
-    block_row = global_warp() / pieces;
-    first_row = block_row * vnm.block_height();
-    rows = first_row < bits.m ? static_cast<std::uint32_t>(
-                                    std::min<std::uint64_t>(vnm.block_height(), bits.m - first_row))
-                              : 0;
-    index = static_cast<std::uint32_t>(global_warp() % pieces);
+  /// x << distance, without what leaves its field.
+  static __device__ std::uint32_t shift(std::uint32_t x, std::uint32_t distance) {
+    return x << distance & (~0u - ones * ((1u << distance) - 1));
   }
-  /// Word `i` of those of the piece, in row r of the block.
-  [[nodiscard]] __device__ std::uint32_t word(const BitRows& bits, std::uint32_t r,
-                                              std::uint32_t i) const {
-    const std::uint32_t w = index * words + i;
-    return r < rows && w < bits.words_per_row() ? bits.word(first_row + r, w) : 0;
+  /// All bits of the fields in which x >= y; both are below 2^(m-1).
+  static __device__ std::uint32_t at_least(std::uint32_t x, std::uint32_t y) {
+    const std::uint32_t top = ((x | tops) - y) & tops;
+    return top | (top - (top >> (m - 1)));
+  }
+  /// How many bits each field has.
+  static __device__ std::uint32_t popcount(std::uint32_t x) {
+    if constexpr (m == 32) return count_bits(x);
+    x -= x >> 1 & 0x55555555u;
+    x = (x & 0x33333333u) + (x >> 2 & 0x33333333u);
+    x = (x + (x >> 4)) & 0x0f0f0f0fu;
+    if constexpr (m == 16) x = (x + (x >> 8)) & 0x00ff00ffu;
+    return x;
+  }
+  /// The lowest bit of each field that has any.
+  static __device__ std::uint32_t lowest(std::uint32_t x) {
+    const std::uint32_t less_one = ((x | tops) - ones) ^ (~x & tops);
+    return x & ~less_one;
   }
 };
 
-/// The columns that the blocks of word `i` select, as bits. A lane counts one of 32 columns.
+/// How many rows have a spike in each of 32 columns: bit i of the counts is word i.
+struct ColumnCounts {
+  static constexpr std::uint32_t bits = 8;  ///< up to Vnm::most_rows
+  std::uint32_t words[bits] = {};
+
+  __device__ void add(std::uint32_t row) {
+#pragma unroll
+    for (std::uint32_t i = 0; i < bits - 2; ++i) {  // a thread has a quarter of the rows
+      const std::uint32_t carry = words[i] & row;
+      words[i] ^= row;
+      row = carry;
+    }
+  }
+  /// Adds those of the lane whose number differs by `distance`.
+  __device__ void add_other(int distance) {
+    std::uint32_t carry = 0;
+#pragma unroll
+    for (std::uint32_t i = 0; i < bits; ++i) {
+      const std::uint32_t other = __shfl_xor_sync(all_lanes, words[i], distance);
+      const std::uint32_t differs = words[i] ^ other;
+      const std::uint32_t both = words[i] & other;
+      words[i] = differs ^ carry;
+      carry = both | (differs & carry);
+    }
+  }
+};
+
+/// The four columns with most spikes of each block, the lower one where two have as many: from the
+/// highest bit of the counts down, columns that have it are taken where all of them may be, and are
+/// the only candidates where they are too many. All lanes call.
 template <std::uint32_t m>
-__device__ std::uint32_t select_columns(const BitRows& bits, const Piece<m>& piece,
-                                        std::uint32_t i) {
-  const std::uint32_t lane = threadIdx.x % 32;
-  std::uint32_t count = 0;
-  for (std::uint32_t first = 0; first < piece.rows; first += 32) {
-    const std::uint32_t word = piece.word(bits, first + lane, i);
+__device__ std::uint32_t select_columns(const ColumnCounts& counts) {
+  using F = Fields<m>;
+  std::uint32_t selected = 0;
+  std::uint32_t candidates = ~0u;
+  std::uint32_t left = 4 * F::ones;
 #pragma unroll
-    for (std::uint32_t column = 0; column < 32; ++column) {
-      const std::uint32_t rows = __ballot_sync(all_lanes, word >> column & 1u);
-      if (lane == column) count += count_bits(rows);
-    }
+  for (std::uint32_t i = ColumnCounts::bits; i-- > 0;) {
+    if (!__any_sync(all_lanes, counts.words[i] != 0)) continue;
+    const std::uint32_t more = counts.words[i] & candidates;
+    const std::uint32_t number = F::popcount(more);
+    const std::uint32_t fits = F::at_least(left, number);
+    selected |= more & fits;
+    candidates = (candidates & ~more & fits) | (more & ~fits);
+    left -= number & fits;
   }
-  std::uint32_t rank = 0;
 #pragma unroll
-  for (std::uint32_t other = 0; other < m; ++other) {
-    const std::uint32_t theirs = __shfl_sync(all_lanes, count, lane / m * m + other);
-    rank += theirs > count || (theirs == count && other < lane % m);
+  for (int i = 0; i < 4; ++i) {
+    const std::uint32_t next = F::lowest(candidates) & F::at_least(left, F::ones);
+    selected |= next;
+    candidates ^= next;
+    left -= F::popcount(next);
   }
-  return __ballot_sync(all_lanes, rank < 4);
+  return selected;
 }
 
-/// A lane splits the groups of row r, and keeps what has no slot in `residual`.
+/// Moves the selected bits of each field to its low end (Warren, Hacker's Delight, 7-4): bits whose
+/// way is odd move by one, then those where it is odd in twos by two, and so on.
 template <std::uint32_t m>
-__device__ void split_row(const BitRows& bits, const Vnm& vnm, const Piece<m>& piece,
-                          std::uint32_t r, const std::uint32_t (&chosen)[Piece<m>::words],
-                          std::uint32_t* residual) {
-  constexpr std::uint32_t per_word = Piece<m>::blocks_per_word;
-  const std::uint64_t row = piece.first_row + r;
-  std::uint32_t words[Piece<m>::words];
-  std::uint32_t groups[2] = {0, 0};
+class Compression {
+ public:
+  __device__ explicit Compression(std::uint32_t selected) {
+    using F = Fields<m>;
+    std::uint32_t below = F::shift(~selected, 1);
 #pragma unroll
-  for (std::uint32_t i = 0; i < Piece<m>::words; ++i) {
-    words[i] = piece.word(bits, r, i);
+    for (std::uint32_t i = 0; i < F::steps; ++i) {
+      std::uint32_t odd = below;
 #pragma unroll
-    for (std::uint32_t block = 0; block < per_word; ++block) {
-      const std::uint32_t selected = detail::pack_selected(chosen[i] >> (block * m) & low_mask(m));
-      const std::uint32_t group = i * per_word + block;
-      groups[group / 8] |= detail::gather_selected(words[i] >> (block * m), selected)
-                           << (4 * (group % 8));
+      for (std::uint32_t distance = 1; distance < m; distance *= 2) odd ^= F::shift(odd, distance);
+      moves_[i] = odd & selected;
+      selected = (selected ^ moves_[i]) | moves_[i] >> (1u << i);
+      below &= ~odd;
     }
   }
-  const SplitGroups split[2] = {split_groups(groups[0]), split_groups(groups[1])};
+  /// x has selected bits only.
+  [[nodiscard]] __device__ std::uint32_t operator()(std::uint32_t x) const {
 #pragma unroll
-  for (std::uint32_t half = 0; half < 2; ++half) {
-    const std::uint32_t w = 2 * piece.index + half;
-    if (w < vnm.words_per_row) vnm.metadata[row * vnm.words_per_row + w] = split[half].metadata;
-  }
-  vnm.presence[row * vnm.presence_words_per_row() + piece.index] =
-      split[0].presence | split[1].presence << 16;
-#pragma unroll
-  for (std::uint32_t i = 0; i < Piece<m>::words; ++i) {
-    const std::uint32_t w = piece.index * Piece<m>::words + i;
-#pragma unroll
-    for (std::uint32_t block = 0; block < per_word; ++block) {
-      const std::uint32_t selected = detail::pack_selected(chosen[i] >> (block * m) & low_mask(m));
-      const std::uint32_t group = i * per_word + block;
-      const std::uint32_t in_slots =
-          (groups[group / 8] & ~split[group / 8].residual) >> (4 * (group % 8));
-      words[i] &= ~(detail::scatter_selected(in_slots, selected) << (block * m));
+    for (std::uint32_t i = 0; i < Fields<m>::steps; ++i) {
+      const std::uint32_t move = x & moves_[i];
+      x = (x ^ move) | move >> (1u << i);
     }
-    if (w < bits.words_per_row()) residual[row * bits.words_per_row() + w] = words[i];
+    return x;
   }
+
+ private:
+  std::uint32_t moves_[Fields<m>::steps];
+};
+
+/// The low four bits of four bytes.
+__device__ std::uint32_t gather_nibbles(std::uint32_t x) {
+  x = (x | x >> 4) & 0x00ff00ffu;
+  return (x | x >> 8) & 0xffffu;
 }
+
+/// The groups of a word, four bits each: all that has a slot.
+template <std::uint32_t m>
+using WordGroups = std::conditional_t<m == 8, std::uint16_t, std::uint8_t>;
 
 template <std::uint32_t m>
-__global__ void split_blocks(const BitRows bits, const Vnm vnm, std::uint32_t* residual) {
-  const Piece<m> piece(bits, vnm);
-  if (piece.rows == 0) return;
-  const std::uint32_t lane = threadIdx.x % 32;
-  std::uint32_t chosen[Piece<m>::words];
-#pragma unroll
-  for (std::uint32_t i = 0; i < Piece<m>::words; ++i) {
-    chosen[i] = select_columns(bits, piece, i);
-    const std::uint64_t column =
-        (std::uint64_t{piece.index} * Piece<m>::words + i) * Piece<m>::blocks_per_word + lane;
-    if (lane < Piece<m>::blocks_per_word && column < vnm.block_columns()) {
-      vnm.selected[piece.block_row * vnm.block_columns() + column] =
-          detail::pack_selected(chosen[i] >> (lane * m) & low_mask(m));
+__device__ WordGroups<m> groups_of(std::uint32_t compressed) {
+  if constexpr (m == 8) return static_cast<WordGroups<m>>(gather_nibbles(compressed));
+  return static_cast<WordGroups<m>>(compressed | compressed >> 12);
+}
+
+/// Sixteen groups of a row: two words of eight.
+template <std::uint32_t m>
+__device__ uint2 load_groups(const WordGroups<m>* groups) {
+  if constexpr (m != 32) return *reinterpret_cast<const uint2*>(groups);
+  const uint4 words = *reinterpret_cast<const uint4*>(groups);
+  return {gather_nibbles(words.x) | gather_nibbles(words.y) << 16,
+          gather_nibbles(words.z) | gather_nibbles(words.w) << 16};
+}
+
+/// Words of a row that make a word of presence.
+template <std::uint32_t m>
+inline constexpr std::uint32_t presence_span = m / 2;
+
+/// Words of the rows of a tile, with those that fill its last word of presence.
+template <std::uint32_t m>
+__host__ __device__ std::uint32_t padded_words(std::uint32_t words) {
+  return (words + presence_span<m> - 1) / presence_span<m> * presence_span<m>;
+}
+
+/// Selects columns, leaves in the tile what has no slot, and the rest in groups[row][word]. Four
+/// neighbours share the rows of a word. All threads call.
+template <std::uint32_t m>
+__device__ void split_tile(const TileBits& bits, const Vnm& vnm, WordGroups<m>* groups,
+                           Tally* tally) {
+  using F = Fields<m>;
+  const std::uint32_t v = vnm.block_height();
+  const std::uint32_t stride = padded_words<m>(bits.words_per_row);
+  const Divisor per_block(stride);
+  const std::uint32_t total = (bits.rows + v - 1) / v * stride;
+  for (std::uint32_t begin = 0; begin < 4 * total; begin += tile_threads) {
+    const std::uint32_t i = (begin + threadIdx.x) / 4;
+    const std::uint32_t block = per_block.quotient(i);
+    const std::uint32_t w = i - block * stride;
+    const std::uint32_t first = block * v + threadIdx.x % 4;
+    const std::uint32_t end = i < total ? std::min((block + 1) * v, bits.rows) : 0;
+    ColumnCounts counts;
+    for (std::uint32_t r = first; r < end; r += 4) counts.add(bits.word(r, w));
+    counts.add_other(1);
+    counts.add_other(2);
+    const std::uint32_t selected = select_columns<m>(counts);
+    const std::uint32_t column = (bits.first_word + w) * F::count + threadIdx.x % 4;
+    if (i < total && threadIdx.x % 4 < F::count && column < vnm.block_columns()) {
+      vnm.selected[(bits.first_group + block) * vnm.block_columns() + column] =
+          detail::pack_selected(selected >> (threadIdx.x % 4 * m) & low_mask(m));
+    }
+    const Compression<m> compress(selected);
+    for (std::uint32_t r = first; r < end; r += 4) {
+      const std::uint32_t word = bits.word(r, w);
+      const std::uint32_t one = F::lowest(word & selected);
+      const std::uint32_t slots = one | F::lowest((word & selected) ^ one);
+      groups[r * stride + w] = groups_of<m>(compress(slots));
+      tally->spikes += count_bits(word);
+      if (vnm.prune()) tally->lost += count_bits(word ^ slots);
+      if (w < bits.words_per_row) bits.words[r * bits.words_per_row + w] = word ^ slots;
     }
   }
-  for (std::uint32_t r = lane; r < piece.rows; r += 32) {
-    split_row<m>(bits, vnm, piece, r, chosen, residual);
+}
+
+/// Writes the slots of a tile: a thread makes a word of presence. All threads call.
+template <std::uint32_t m>
+__device__ void store_slots(const TileBits& bits, const Vnm& vnm, const ValueSource& source,
+                            const WordGroups<m>* groups) {
+  const std::uint32_t stride = padded_words<m>(bits.words_per_row);
+  const std::uint32_t pairs = stride / presence_span<m>;
+  const Divisor per_row(pairs);
+  for (std::uint32_t i = threadIdx.x; i < bits.rows * pairs; i += tile_threads) {
+    const std::uint32_t row = per_row.quotient(i);
+    const std::uint32_t pair = i - row * pairs;
+    const std::uint64_t out = bits.first_row + row;
+    const std::uint32_t word = bits.first_word / presence_span<m> + pair;
+    const uint2 both = load_groups<m>(groups + row * stride + pair * presence_span<m>);
+    const SplitGroups halves[2] = {split_groups(both.x), split_groups(both.y)};
+    vnm.presence[out * vnm.presence_words_per_row() + word] =
+        halves[0].presence | halves[1].presence << 16;
+#pragma unroll
+    for (std::uint32_t half = 0; half < 2; ++half) {
+      const std::uint32_t w = 2 * word + half;
+      if (w >= vnm.words_per_row) break;
+      vnm.metadata[out * vnm.words_per_row + w] = halves[half].metadata;
+      store_slot_values(vnm, source, out, w, halves[half].metadata, halves[half].presence);
+    }
   }
 }
 
-/// A thread writes the 16 values of a word of metadata.
-__global__ void fill_slot_values(const ValueSource source, const Vnm vnm) {
-  const std::uint64_t i = std::uint64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  if (i >= vnm.metadata.size) return;
-  const std::uint64_t row = i / vnm.words_per_row;
-  const auto w = static_cast<std::uint32_t>(i % vnm.words_per_row);
-  store_slot_values(vnm, source, row, w, vnm.metadata[i], vnm.presence_of(row, w));
-}
-
-/// Counts the residual of each row, and adds up a block's with one atomic.
-__global__ void count_residual(const BitRows residual, const Vnm vnm) {
-  __shared__ std::uint32_t warp_counts[block_threads / 32];
-  const std::uint64_t row = global_warp();
-  const std::uint32_t count = row < residual.m ? row_count(residual, row) : 0;
-  if (threadIdx.x % 32 == 0) {
-    warp_counts[threadIdx.x / 32] = count;
-    if (row < residual.m && !vnm.prune()) vnm.residual_row_offsets[row] = count;
-  }
+/// `residual`: spikes without a slot, as packed rows.
+template <DType storage, std::uint32_t m>
+__global__ void __launch_bounds__(tile_threads, tile_blocks_per_sm)
+    split_tiles(const __grid_constant__ TileTask task, const __grid_constant__ Vnm vnm,
+                const __grid_constant__ ValueSource source, std::uint32_t* residual) {
+  extern __shared__ uint4 shared[];
+  auto* words = reinterpret_cast<std::uint32_t*>(shared);
+  auto* groups = reinterpret_cast<WordGroups<m>*>(words + task.rows_per_tile * task.part_words);
+  const TileBits bits(task, blockIdx.x, words);
+  pack_tile<storage>(task, bits, words);
   __syncthreads();
-  if (threadIdx.x != 0) return;
-  unsigned long long sum = 0;
-  for (int warp = 0; warp < block_threads / 32; ++warp) sum += warp_counts[warp];
-  if (sum == 0) return;
-  std::uint64_t* total = vnm.prune() ? &vnm.status->lost : &vnm.status->needed;
-  atomicAdd(reinterpret_cast<unsigned long long*>(total), sum);
+  Tally tally;
+  split_tile<m>(bits, vnm, groups, &tally);
+  __syncthreads();
+  store_slots<m>(bits, vnm, source, groups);
+  if (!vnm.prune()) {
+    const Divisor per_row(bits.words_per_row);
+    for (std::uint32_t i = threadIdx.x; i < bits.total_words(); i += tile_threads) {
+      const std::uint32_t row = per_row.quotient(i);
+      residual[(bits.first_row + row) * task.words_per_row + bits.first_word + i -
+               row * bits.words_per_row] = words[i];
+    }
+  }
+  add_tally(task.status, tally);
 }
 
-__global__ void expand_residual(const BitRows residual, const ValueSource source, const Vnm vnm) {
-  const std::uint64_t row = global_warp();
-  if (row >= residual.m || vnm.status->needed > vnm.capacity) return;
-  const std::uint64_t begin = vnm.residual_row_offsets[row];
-  if (begin == vnm.residual_row_offsets[row + 1]) return;
-  for_each_bit_by_warp(
-      residual.words_per_row(), [&](std::uint32_t w) { return residual.word(row, w); },
-      [&](std::uint32_t ordinal, std::uint32_t column) {
-        store_index(vnm.residual_column_indices, begin + ordinal, column);
-        source.copy_to(vnm.residual_values, begin + ordinal, row, column);
-      });
-}
+/// Units are spikes of the residual, given as bits.
+struct EmitResidual {
+  static constexpr bool each_spike = false;
+  static constexpr bool unites_rows = false;
+  static constexpr bool stores_bits = false;
+  static constexpr bool needs_spare = false;
+  Vnm vnm;
+  ValueSource source;
+
+  __device__ const std::uint32_t* units(const TileBits& bits, std::uint32_t*, Tally*) const {
+    return bits.words;
+  }
+  __device__ void store(const TileBits& bits, const std::uint32_t* staged, const std::uint32_t*,
+                        std::uint64_t first, std::uint32_t count) const {
+    const std::uint32_t first_column = 32 * bits.first_word;
+    store_units(
+        staged, first, count, vnm.capacity, vnm.values.type == DType::bit,
+        [&](std::uint64_t at, std::uint32_t unit) {
+          const std::uint32_t column = first_column + column_of(unit);
+          store_index(vnm.residual_column_indices, at, column);
+          source.copy_to(vnm.residual_values, at, bits.first_row + group_of(unit), column);
+        },
+        [&](std::uint64_t at, const uint4& units) {
+          store_columns(vnm.residual_column_indices, at, units, first_column);
+        });
+  }
+};
+
+/// Whole words of presence of a block's rows, at least: 2048 words.
+constexpr std::uint32_t split_words = Vnm::most_rows * presence_span<32>;
 
 struct Scratch {
   Scratch(WorkspaceCarver& carver, const SpikeView& spikes, const Vnm& vnm)
-      : words(carver.take<std::uint32_t>(packed_words(spikes))),
-        residual(carver.take<std::uint32_t>(spikes.shape.m() * ceil_div(spikes.shape.k, 32))),
-        scan_size(vnm.prune() ? 0 : scan_bytes(vnm.residual_row_offsets.size)),
-        scan(carver.take<std::byte>(scan_size)) {}
-  std::uint32_t* words;
-  std::uint32_t* residual;  ///< spikes without a slot, as packed rows
-  std::size_t scan_size;
-  void* scan;
+      : residual{nullptr,           spikes.shape,         DType::bit,
+                 ValueKind::binary, vnm.layout.row_order, Space::device} {
+    if (vnm.prune()) return;
+    words = carver.take<std::uint32_t>(residual.bytes() / sizeof(std::uint32_t));
+    residual.data = words;
+    task = plan_tiles(residual, residual.row_order, 1);
+    task.states = carver.take<std::uint64_t>(tile_states(task));
+    task.offsets = vnm.residual_row_offsets.data;
+  }
+  SpikeView residual;  ///< spikes without a slot
+  std::uint32_t* words = nullptr;
+  TileTask task{};
 };
 
-void fill_slots(const CudaContext& context, const BitRows& bits, const ValueSource& source,
-                const Vnm& vnm, std::uint32_t* residual) {
-  const unsigned blocks = warp_blocks(vnm.block_rows() * vnm.presence_words_per_row());
-  switch (vnm.block_width()) {
-    case 8:
-      split_blocks<8><<<blocks, block_threads, 0, context.stream>>>(bits, vnm, residual);
-      break;
-    case 16:
-      split_blocks<16><<<blocks, block_threads, 0, context.stream>>>(bits, vnm, residual);
-      break;
-    default:
-      split_blocks<32><<<blocks, block_threads, 0, context.stream>>>(bits, vnm, residual);
-  }
-  check_launch();
-  if (vnm.values.type == DType::bit) return;
-  fill_slot_values<<<static_cast<unsigned>(ceil_div(vnm.metadata.size, block_threads)),
-                     block_threads, 0, context.stream>>>(source, vnm);
+template <std::uint32_t m>
+void launch_split(const CudaContext& context, DType type, const TileTask& task, const Vnm& vnm,
+                  const ValueSource& source, std::uint32_t* residual) {
+  const std::size_t bytes =
+      std::size_t{task.rows_per_tile} * (task.part_words * sizeof(std::uint32_t) +
+                                         padded_words<m>(task.part_words) * sizeof(WordGroups<m>));
+  with_storage(type, [&]<DType storage>() {
+    split_tiles<storage, m>
+        <<<task.tiles, tile_threads, bytes, context.stream>>>(task, vnm, source, residual);
+  });
   check_launch();
 }
 
@@ -214,25 +336,31 @@ void encode(const CudaContext& context, const SpikeView& spikes, const Vnm& vnm,
             Workspace workspace) {
   check_encode(spikes, vnm, Space::device);
   WorkspaceCarver carver(workspace);
-  const cuda::Scratch scratch(carver, spikes, vnm);
-  const RowOrder order = vnm.layout.row_order;
-  const BitRows bits = pack(context, spikes, order, scratch.words, vnm.status);
-  if (!vnm.prune()) {
-    fill(context, vnm.residual_row_offsets.data, 0, vnm.residual_row_offsets.bytes());
+  cuda::Scratch scratch(carver, spikes, vnm);
+  scratch.task.status = vnm.status;
+  cuda::reset_tiles(context, scratch.task);
+  if (spikes.shape.elements() == 0) {
+    if (!vnm.prune()) {
+      fill(context, vnm.residual_row_offsets.data, 0, vnm.residual_row_offsets.bytes());
+    }
+    return;
   }
-  if (spikes.shape.elements() == 0) return;  // pack() left needed and lost at 0
+  const RowOrder order = vnm.layout.row_order;
   const ValueSource source = value_source(spikes, order);
-  cuda::fill_slots(context, bits, source, vnm, scratch.residual);
-  const BitRows residual{
-      scratch.residual, bits.m, bits.k, {spikes.shape.timesteps, spikes.shape.rows, order, order}};
-  const unsigned blocks = cuda::warp_blocks(bits.m);
-  cuda::count_residual<<<blocks, cuda::block_threads, 0, context.stream>>>(residual, vnm);
-  cuda::check_launch();
+  cuda::TileTask task = cuda::plan_tiles(spikes, order, vnm.block_height(), cuda::split_words);
+  task.status = vnm.status;
+  switch (vnm.block_width()) {
+    case 8:
+      cuda::launch_split<8>(context, spikes.storage, task, vnm, source, scratch.words);
+      break;
+    case 16:
+      cuda::launch_split<16>(context, spikes.storage, task, vnm, source, scratch.words);
+      break;
+    default:
+      cuda::launch_split<32>(context, spikes.storage, task, vnm, source, scratch.words);
+  }
   if (vnm.prune()) return;
-  cuda::exclusive_scan(context, vnm.residual_row_offsets.data, vnm.residual_row_offsets.size,
-                       scratch.scan, scratch.scan_size);
-  cuda::expand_residual<<<blocks, cuda::block_threads, 0, context.stream>>>(residual, source, vnm);
-  cuda::check_launch();
+  cuda::launch_tiles<DType::bit>(context, scratch.task, cuda::EmitResidual{vnm, source});
 }
 
 template void decode(const CudaContext&, const Vnm&, const MutableSpikeView&);
