@@ -106,9 +106,8 @@ TEST(Primitives, LookBackFindsWhatIsBefore) {
           const std::uint32_t tile =
               __shfl_sync(all_lanes, threadIdx.x == 0 ? atomicAdd(&taken, 1u) : 0u, 0);
           if (tile >= tiles) return;
-          const LookBack early(states.data(), tile);  // before most have told anything
           if (threadIdx.x == 0) publish(states.data(), tile, sums[tile]);
-          const std::uint64_t sum = early.sum(states.data(), tile, sums[tile]);
+          const std::uint64_t sum = look_back(states.data(), tile, sums[tile]);
           if (threadIdx.x == 31) before[tile] = sum;
         }
       },
@@ -129,8 +128,7 @@ TEST(Primitives, LookBackGoesAsFarAsItMust) {
   std::uint64_t before = 0;
   emulation::launch(
       [&] {
-        const std::uint64_t sum =
-            LookBack(states.data(), tiles - 1).sum(states.data(), tiles - 1, 7);
+        const std::uint64_t sum = look_back(states.data(), tiles - 1, 7);
         if (threadIdx.x == 0) before = sum;
       },
       1, 32);
@@ -152,32 +150,29 @@ std::vector<std::uint32_t> units_of(const std::vector<std::uint32_t>& words,
   return units;
 }
 
-TEST(Primitives, ExpandsBitsInWindows) {
+TEST(Primitives, ExpandsBits) {
   constexpr std::uint32_t run = 4;
   for (const std::uint32_t per_group : {1u, 3u, 4u, 24u, 331u}) {
     for (const int density : {1, 2, 5}) {
       const std::vector<std::uint32_t> words = random_words(993, density);
       const std::vector<std::uint32_t> expected = units_of(words, per_group);
-      const auto total = static_cast<std::uint32_t>(expected.size());
+      std::vector<std::uint32_t> units(expected.size());
       std::vector<std::uint32_t> starts(993 / per_group, ~0u);
-      for (const std::uint32_t limit : {700u, 40000u}) {
-        std::vector<std::uint32_t> units(total);
-        for (std::uint32_t window = 0; window < total; window += limit) {
-          std::vector<std::uint32_t> staged(limit + 1, 0xdeadbeefu);
-          emulation::launch(
-              [&] {
-                const OwnedUnits<run> own(words.data(), 993, per_group, Divisor(per_group));
-                std::uint32_t all = 0;
-                const std::uint32_t mine = block_exclusive_sum(own.count, &all);
-                own.store_starts(10 + mine, starts.data());
-                stage_units(own, mine - window, limit, all <= limit, SharedWords(staged.data()));
-              },
-              1, tile_threads);
-          EXPECT_EQ(staged.back(), 0xdeadbeefu);
-          std::copy_n(staged.begin(), std::min(limit, total - window), units.begin() + window);
-        }
-        EXPECT_EQ(units, expected) << per_group << ", " << limit;
-      }
+      emulation::launch(
+          [&] {
+            const OwnedUnits<run> own(words.data(), 993, per_group);
+            std::uint32_t all = 0;
+            const std::uint32_t mine = block_exclusive_sum(own.count, &all);
+            own.store_starts(10 + mine, starts.data());
+            own.for_each(mine, [&](std::uint32_t word, std::uint32_t group, std::uint32_t w,
+                                   std::uint32_t before) {
+              std::uint32_t at = before + count_bits(word);
+              for_each_bit_down(
+                  word, [&](std::uint32_t bit) { units.at(--at) = group << 16 | (32 * w + bit); });
+            });
+          },
+          1, tile_threads);
+      EXPECT_EQ(units, expected) << per_group;
       for (std::uint32_t group = 0; group < starts.size(); ++group) {
         const auto before =
             std::count_if(expected.begin(), expected.end(),
@@ -194,7 +189,7 @@ TEST(Primitives, StoresStagedUnitsInFours) {
       for (const std::uint64_t limit : {first + count, first + count / 2, first}) {
         std::vector<uint4> memory(400);
         auto* staged = reinterpret_cast<std::uint32_t*>(memory.data());
-        for (std::uint32_t i = 0; i < count; ++i) staged[staged_shift(first) + i] = 100 + i;
+        for (std::uint32_t i = 0; i < count; ++i) staged[i] = 100 + i;
         std::vector<std::uint32_t> stored(first + count + 8, 0);
         int misaligned = 0;
         emulation::launch(
