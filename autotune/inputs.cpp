@@ -21,7 +21,8 @@ SpikeTensor make_spikes(const Backend& backend, const PlannedProblem& planned, s
     backend.synchronize();
     return spikes;
   }
-  const Trace trace = load_trace(planned.file, planned.images, load_options_of(problem));
+  const Trace trace =
+      load_trace(planned.file, planned.images, load_options_of(problem, planned.events));
   const SpikeTensor wanted =
       convert(trace.spikes.view(), problem.input, problem.row_order, planned.tile);
   require(wanted.view().shape == problem.shape(), ErrorCode::io,
@@ -64,13 +65,18 @@ Buffer make_reference(const Backend& backend, const ProblemInputs& inputs, const
 Trace load_trace(const std::string& file, std::uint32_t images, const LoadOptions& options) {
   if (file.ends_with(".npz") && NpzFile(file).contains("weight")) {
     LayerTrace layer = load_layer(file, images, options.row_order);
-    return {std::move(layer.spikes), layer.n};
+    return {std::move(layer.spikes), layer.n, ""};
   }
-  return {load_spikes(file, options), 0};
+  LoadOptions resolved = options;
+  if (images > 0) resolved.max_batch = images;
+  Trace trace;
+  trace.spikes = load_spikes(file, resolved, &trace.how);
+  return trace;
 }
 
-LoadOptions load_options_of(const Problem& problem) {
+LoadOptions load_options_of(const Problem& problem, const EventOptions& events) {
   LoadOptions options;
+  options.events = events;
   options.timesteps = problem.timesteps;
   options.kind = problem.value;
   options.row_order = problem.row_order;

@@ -32,19 +32,20 @@ struct ProblemInputs {
 [[nodiscard]] Buffer make_reference(const Backend& backend, const ProblemInputs& inputs,
                                     const SpikeView& spikes, RowOrder order);
 
-/// Recorded spikes on the host, and the columns of the weights recorded with them (0: none).
+/// Recorded spikes on the host.
 struct Trace {
   SpikeTensor spikes;
-  std::uint32_t n = 0;
+  std::uint32_t n = 0;  ///< columns of the weights recorded with them; 0: none
+  std::string how;      ///< of events, how they became time steps (see load_spikes)
 };
 
 /// Reads a layer (.npz with a member `weight`, see load_layer, which takes of the options only the
 /// row order) or plain spikes (see load_spikes). Throws what those throw.
-/// \param images   of a layer; 0: all
+/// \param images   the first so many of the batch; 0: all
 [[nodiscard]] Trace load_trace(const std::string& file, std::uint32_t images,
                                const LoadOptions& options);
 /// How the file of a problem is to be read.
-[[nodiscard]] LoadOptions load_options_of(const Problem& problem);
+[[nodiscard]] LoadOptions load_options_of(const Problem& problem, const EventOptions& events);
 /// Nonzeros of a tensor on the host.
 [[nodiscard]] std::uint64_t count_nonzeros(const SpikeView& spikes);
 /// A copy on the host in another storage and row order, its rows repeated `tile` times.

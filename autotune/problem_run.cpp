@@ -79,8 +79,8 @@ void ProblemRun::report(const std::string& what) {
 /// What a set-up is for: problem, source of the spikes, seed.
 std::string setup_key(const PlannedProblem& planned, std::uint64_t seed) {
   return problem_key(planned.problem) + "\n" + planned.file + "\n" +
-         std::to_string(planned.images) + " " + std::to_string(planned.tile) + " " +
-         std::to_string(seed);
+         std::to_string(planned.images) + " " + std::to_string(planned.tile) +
+         event_flags(planned.events) + " " + std::to_string(seed);
 }
 
 void ProblemRun::make_shared_inputs() {

@@ -1,11 +1,14 @@
 #include "spiketune/autotune/setup.hpp"
 
+#include <fmt/format.h>
+
 #include <exception>
 
 #include "spiketune/autotune/candidates.hpp"
 #include "spiketune/autotune/embedded_assets.hpp"
 #include "spiketune/autotune/environment.hpp"
 #include "spiketune/core/error.hpp"
+#include "spiketune/datasets/readers/readers.hpp"
 
 #if SPIKETUNE_HAVE_CUDA
 #include "spiketune/core/cuda/stream.hpp"
@@ -101,6 +104,17 @@ json describe_installation(const Registry& registry) {
     missing.push_back({{"what", "HTML reports"},
                        {"why", "Vega was not found; install libjs-vega and build again"}});
   }
+  json read = json::array();
+  for (const Reader& reader : readers()) {
+    read.push_back(
+        {{"name", reader.name},
+         {"endings", reader.endings},
+         {"unavailable", reader.missing.empty() ? json(nullptr) : json(reader.missing)}});
+    if (!reader.missing.empty()) {
+      missing.push_back(
+          {{"what", fmt::format("reading {}", reader.name)}, {"why", reader.missing}});
+    }
+  }
   json formats = json::array();
   for (const auto& plugin : registry.plugins()) {
     formats.push_back(describe_plugin(*plugin));
@@ -114,6 +128,7 @@ json describe_installation(const Registry& registry) {
   return {{"version", build_version()},
           {"git", build_revision().empty() ? json(nullptr) : json(build_revision())},
           {"environment", open_backend("auto", 0, 0)->environment()},
+          {"readers", read},
           {"formats", formats},
           {"missing", missing}};
 }

@@ -31,8 +31,8 @@ namespace spiketune {
 [[nodiscard]] std::unique_ptr<Backend> open_backend(std::string_view which, int device,
                                                     int threads);
 
-/// Version, environment (with the GPU where there is one), formats with parameters and kernels, and
-/// `missing`: a list of {what, why}.
+/// Version, environment (with the GPU where there is one), file readers, formats with parameters
+/// and kernels, and `missing`: a list of {what, why}.
 [[nodiscard]] nlohmann::json describe_installation(const Registry& registry);
 
 }  // namespace spiketune

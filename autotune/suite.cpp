@@ -1,5 +1,8 @@
 #include "spiketune/autotune/suite.hpp"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -19,9 +22,9 @@ namespace {
 using nlohmann::json;
 
 /// What an entry may say beside the fields of a problem.
-constexpr std::array<std::string_view, 11> list_fields{"shapes", "densities", "weights", "n",
+constexpr std::array<std::string_view, 12> list_fields{"shapes", "densities", "weights", "n",
                                                        "file",   "tile",      "images",  "source",
-                                                       "layers", "positions", "batch"};
+                                                       "layers", "positions", "batch",   "events"};
 
 /// A number or a list of them, as a list.
 template <class T>
@@ -96,6 +99,9 @@ SuiteEntry entry_from_json(const json& object, const std::string& folder) {
   if (object.contains("n")) entry.n = one_or_many<std::uint32_t>(object["n"]);
   if (object.contains("images")) entry.images = object["images"].get<std::uint32_t>();
   if (object.contains("tile")) entry.tile = object["tile"].get<std::uint32_t>();
+  if (object.contains("events")) {
+    entry.events = fields_from_json<EventOptions>(object["events"]);
+  }
   if (object.contains("weights")) {
     for (const auto& name : one_or_many<std::string>(object["weights"])) {
       entry.weights.push_back(parse_dtype(name));
@@ -137,9 +143,11 @@ std::uint32_t read_trace(const SuiteEntry& entry, PlannedProblem& planned) {
   planned.file = entry.file;
   planned.images = entry.images;
   planned.tile = entry.tile;
+  planned.events = entry.events;
   planned.problem.pattern = "trace";
   try {
-    const Trace trace = load_trace(entry.file, entry.images, load_options_of(entry.base));
+    const Trace trace =
+        load_trace(entry.file, entry.images, load_options_of(entry.base, entry.events));
     const SpikeView view = trace.spikes.view();
     planned.problem.timesteps = view.shape.timesteps;
     planned.problem.rows = view.shape.rows * entry.tile;
@@ -222,6 +230,22 @@ Suite read_suite(const std::string& path) {
   } catch (const Error& error) {
     throw Error(error.code(), "suite " + path + ": " + error.what());
   }
+}
+
+std::string event_flags(const EventOptions& events) {
+  const EventOptions usual;
+  std::string flags;
+  if (events.steps != usual.steps) flags += fmt::format(" --steps {}", events.steps);
+  if (events.window_us != usual.window_us) flags += fmt::format(" --window {}", events.window_us);
+  if (events.polarity != usual.polarity) flags += fmt::format(" --polarity {}", events.polarity);
+  if (events.downsample != usual.downsample) {
+    flags += fmt::format(" --downsample {}", events.downsample);
+  }
+  if (events.crop != usual.crop) flags += fmt::format(" --crop {}", fmt::join(events.crop, ","));
+  if (events.sensor != usual.sensor) {
+    flags += fmt::format(" --sensor {}", fmt::join(events.sensor, ","));
+  }
+  return flags;
 }
 
 PatternSpec pattern_of(const Problem& problem, std::uint64_t seed) {

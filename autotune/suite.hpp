@@ -18,7 +18,8 @@
 /// then every layer at every M = timesteps · positions · batch. `source` says, for people, where
 /// the numbers are from. An entry with a file has K, rows, timesteps and
 /// density as found there, and n where it is a recorded layer (load_layer), of which `images` are
-/// taken; `tile` repeats the rows. Files are relative to the suite.
+/// taken; `tile` repeats the rows. Files are relative to the suite. Of a file of events the entry
+/// says how they become time steps: "events": {"steps": 16, "downsample": 4} (EventOptions).
 /// datasets/suite.schema.json describes it for editors and validators.
 
 #include <nlohmann/json.hpp>
@@ -27,6 +28,7 @@
 #include <vector>
 
 #include "spiketune/autotune/problem.hpp"
+#include "spiketune/datasets/events.hpp"
 #include "spiketune/datasets/generate.hpp"
 
 namespace spiketune {
@@ -51,8 +53,9 @@ struct SuiteEntry {
   std::vector<DType> weights;
   std::string file;              ///< spikes recorded in a file instead of generated; or empty
   std::vector<std::uint32_t> n;  ///< columns of W; only with a file, where it has no weights
-  std::uint32_t images = 0;      ///< of a recorded layer; 0: all
+  std::uint32_t images = 0;      ///< of a recording of several; 0: all
   std::uint32_t tile = 1;        ///< times the rows of a file are repeated
+  EventOptions events;           ///< of a file of events
 };
 
 struct Suite {
@@ -73,8 +76,12 @@ struct PlannedProblem {
   std::string file;  ///< empty: generated
   std::uint32_t images = 0;
   std::uint32_t tile = 1;
+  EventOptions events;
   std::string why_skipped;  ///< the file is not there or cannot be read; rows and K are then 0
 };
+
+/// The flags of `spiketune sweep` that say the same as `events`, each after a blank.
+[[nodiscard]] std::string event_flags(const EventOptions& events);
 
 /// The generator's specification of a problem without a file. Throws Error(parse) for a pattern or
 /// a parameter that no generator knows.

@@ -58,7 +58,8 @@ std::string hash_of(const std::string& backend, const std::vector<Job>& jobs,
   hash.add(options.search.dump());
   for (const Job& job : jobs) {
     hash.add(problem_key(job.planned.problem));
-    hash.add(fmt::format("{} {} {}", job.planned.file, job.planned.images, job.planned.tile));
+    hash.add(fmt::format("{} {} {}{}", job.planned.file, job.planned.images, job.planned.tile,
+                         event_flags(job.planned.events)));
     for (const EncodingChoice& choice : job.choices) {
       hash.add(choice.format + " " + choice.params.dump());
       for (const KernelChoice& kernel : choice.kernels) {
@@ -436,6 +437,7 @@ std::string reproduce_command(const PlannedProblem& planned, const EncodingChoic
     add("--n", std::to_string(problem.n));
     if (planned.images > 0) add("--images", std::to_string(planned.images));
     if (planned.tile > 1) add("--tile", std::to_string(planned.tile));
+    command += event_flags(planned.events);
   }
   add("--timesteps", std::to_string(problem.timesteps));
   add("--value", std::string(to_string(problem.value)));

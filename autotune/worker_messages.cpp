@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "spiketune/autotune/fields.hpp"
 #include "spiketune/core/error.hpp"
 
 namespace spiketune {
@@ -91,14 +92,19 @@ json job_to_json(const Job& job, const RunOptions& options) {
           {"file", job.planned.file},
           {"images", job.planned.images},
           {"tile", job.planned.tile},
+          {"events", fields_to_json(job.planned.events)},
           {"choices", std::move(choices)},
           {"options", options_to_json(options)}};
 }
 
 ReceivedJob job_from_json(const json& message, const Registry& registry) {
   ReceivedJob result;
-  result.job.planned = {problem_from_json(message.at("problem")), message.at("file"),
-                        message.at("images"), message.at("tile"), ""};
+  result.job.planned = {problem_from_json(message.at("problem")),
+                        message.at("file"),
+                        message.at("images"),
+                        message.at("tile"),
+                        fields_from_json<EventOptions>(message.at("events")),
+                        ""};
   for (const json& choice : message.at("choices")) {
     result.job.choices.push_back(choice_from_json(choice, registry));
   }

@@ -31,6 +31,7 @@ int run_encode(const EncodeFlags& flags) {
   const SpikeView spikes = trace.spikes.view();
   const EncodedFile written = write_encoded(HostContext{}, spikes, flags.format, flags.block_size,
                                             spikes.row_order, flags.out);
+  if (!trace.how.empty()) fmt::print("{}\n", trace.how);
   fmt::print("wrote {}: {} of {} x {}, {} spikes, {} bytes in memory\n", flags.out, flags.format,
              spikes.shape.m(), spikes.shape.k, written.nnz, written.bytes);
   return exit_ok;

@@ -56,6 +56,11 @@ int run(const InfoFlags& flags) {
   for (const auto& [name, version] : environment.at("versions").items()) {
     fmt::print("  {} {}\n", name, text_of(version));
   }
+  fmt::print("\nfiles of spikes that are read\n");
+  for (const json& reader : installation.at("readers")) {
+    if (!reader.at("unavailable").is_null()) continue;
+    fmt::print("  {} ({})\n", text_of(reader.at("name")), text_of(reader.at("endings")));
+  }
   fmt::print("\nformats, and their kernels with configs (default first)\n");
   for (const json& format : installation.at("formats")) print_format(format);
   if (installation.at("missing").empty()) return exit_ok;
@@ -70,7 +75,7 @@ int run(const InfoFlags& flags) {
 
 void add_info(CLI::App& app, int& exit_code) {
   CLI::App* command =
-      app.add_subcommand("info", "list devices, formats, kernels, and what is missing");
+      app.add_subcommand("info", "list devices, file kinds, formats, kernels, and what is missing");
   auto flags = std::make_shared<InfoFlags>();
   command->add_option("--plugin", flags->plugins, "shared library with more formats; repeatable");
   command->add_flag("--json", flags->as_json, "as JSON");

@@ -34,7 +34,7 @@ json to_json(const Distribution& values) {
           {"p95", values.p95}, {"max", values.max}};
 }
 
-json to_json(const SpikeView& spikes, const SpikeStatistics& found,
+json to_json(const SpikeView& spikes, const std::string& how, const SpikeStatistics& found,
              const std::vector<FormatSize>& sizes) {
   json unions = json::object();
   for (std::size_t i = 0; i < found.union_density.size(); ++i) {
@@ -56,6 +56,7 @@ json to_json(const SpikeView& spikes, const SpikeStatistics& found,
           {"rows", spikes.shape.rows},
           {"k", spikes.shape.k},
           {"row_order", std::string(to_string(spikes.row_order))},
+          {"events", how.empty() ? json(nullptr) : json(how)},
           {"nnz", found.nnz},
           {"density", found.density},
           {"row_rates", to_json(found.row_rates)},
@@ -77,9 +78,10 @@ void print_rates(const char* name, const Distribution& rates) {
              percent(rates.max));
 }
 
-void print_text(const SpikeView& spikes, const SpikeStatistics& found,
+void print_text(const SpikeView& spikes, const std::string& how, const SpikeStatistics& found,
                 const std::vector<FormatSize>& sizes) {
   const SpikeShape& shape = spikes.shape;
+  if (!how.empty()) fmt::print("{:<22}{}\n", "events", how);
   fmt::print("{:<22}T = {}, rows = {}, K = {} ({})\n", "shape", shape.timesteps, shape.rows,
              shape.k, to_string(spikes.row_order));
   fmt::print("{:<22}{}, {} spikes\n", "density", percent(found.density), found.nnz);
@@ -133,9 +135,9 @@ int run(const InspectFlags& flags) {
   const auto sizes = format_sizes(HostContext{}, make_registry(), spikes, spikes.row_order,
                                   found.density, parse_dtype(flags.weights));
   if (flags.as_json) {
-    fmt::print("{}\n", to_json(spikes, found, sizes).dump(2));
+    fmt::print("{}\n", to_json(spikes, trace.how, found, sizes).dump(2));
   } else {
-    print_text(spikes, found, sizes);
+    print_text(spikes, trace.how, found, sizes);
   }
   return exit_ok;
 }
@@ -157,7 +159,9 @@ void add_inspect(CLI::App& app, int& exit_code) {
       "Exit codes: 0 done; 1 error; 2 wrong usage.\n"
       "Examples:\n"
       "  spiketune inspect spikes.npz --row-order token-major\n"
-      "  spiketune inspect private.npz --as-workload like_private.json --n 512");
+      "  spiketune inspect private.npz --as-workload like_private.json --n 512\n"
+
+      "  spiketune inspect recording.aedat4 --steps 16 --downsample 4");
   command->callback([flags, &exit_code] { exit_code = run(*flags); });
 }
 

@@ -21,6 +21,8 @@ struct LoadFlags {
   LoadOptions options;
 };
 
+/// How events become time steps.
+void add_event_flags(CLI::App& command, EventOptions& events);
 void add_load_flags(CLI::App& command, LoadFlags& flags);
 /// Throws Error as load_trace() does.
 [[nodiscard]] Trace load(const LoadFlags& flags);

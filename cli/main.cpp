@@ -18,10 +18,10 @@ constexpr const char* footer =
     "Example: spiketune sweep --shape 1024x512x256 --density 0.01,0.1 --out report.json";
 
 int fail(int code, const std::string& message) {
-  // One sentence on one line, whatever the library put in.
+  // One sentence on one line, whatever the library, or a file's own names, put in.
   std::string line = message.substr(0, message.find_last_not_of('\n') + 1);
   for (char& c : line) {
-    if (c == '\n') c = ' ';
+    if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') c = ' ';
   }
   std::fprintf(stderr, "spiketune: %s\n", line.c_str());
   return code;

@@ -1,4 +1,5 @@
 #include "spiketune/cli/sweep_flags.hpp"
+#include "spiketune/cli/load_flags.hpp"
 
 #include <fmt/format.h>
 
@@ -91,11 +92,14 @@ void add_source_flags(CLI::App& command, SweepFlags& flags) {
   in_group(command.add_option("--replay", flags.replay,
                               "a report: measure what it recorded again, without its device"))
       ->check(CLI::ExistingFile);
-  in_group(command.add_option("--file", flags.entry.file, "spikes from a .npy or .npz instead"));
+  in_group(
+      command.add_option("--file", flags.entry.file, "recorded spikes instead (docs/data.md)"));
   in_group(command.add_option("--n", flags.entry.n, "columns of W, where --file has no weights"))
       ->delimiter(',');
-  in_group(command.add_option("--images", flags.entry.images, "of a recorded layer (0: all)"));
+  in_group(
+      command.add_option("--images", flags.entry.images, "of a recording of several (0: all)"));
   in_group(command.add_option("--tile", flags.entry.tile, "times to repeat the rows of --file"));
+  add_event_flags(command, flags.entry.events);
 }
 
 void add_problem_flags(CLI::App& command, SweepFlags& flags) {

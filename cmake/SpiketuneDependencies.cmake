@@ -39,6 +39,16 @@ else()
   set(SPIKETUNE_LIBZIP libzip::zip)
 endif()
 
+# Readers: a file of a kind whose library is not there is refused with the reason. The serial HDF5
+# comes first: some systems call the one for MPI plainly hdf5.
+if(PkgConfig_FOUND)
+  pkg_search_module(hdf5 QUIET IMPORTED_TARGET hdf5-serial hdf5)
+  pkg_check_modules(lz4 QUIET IMPORTED_TARGET liblz4)
+  pkg_check_modules(zstd QUIET IMPORTED_TARGET libzstd)
+endif()
+find_path(SPIKETUNE_FLATBUFFERS_DIR flatbuffers/flatbuffers.h DOC "FlatBuffers' headers")
+find_program(SPIKETUNE_FLATC flatc DOC "FlatBuffers' compiler")
+
 # Baselines: measured where they are installed, skipped with the reason otherwise.
 find_package(Eigen3 3.3 QUIET NO_MODULE)
 if(PkgConfig_FOUND)

@@ -30,6 +30,13 @@ if(SPIKETUNE_SANITIZE)
   target_link_options(spiketune_flags INTERFACE -fsanitize=address,undefined)
 endif()
 
+if(SPIKETUNE_FUZZ)
+  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    message(FATAL_ERROR "SPIKETUNE_FUZZ needs clang (-DCMAKE_CXX_COMPILER=clang++-14)")
+  endif()
+  target_compile_options(spiketune_flags INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:-fsanitize=fuzzer-no-link>")
+endif()
+
 function(spiketune_library name)
   add_library(spiketune_${name} ${ARGN})
   add_library(spiketune::${name} ALIAS spiketune_${name})
@@ -50,7 +57,7 @@ target_link_libraries(spiketune_host PRIVATE OpenMP::OpenMP_CXX)
 # Neurons must fire as they do on CUDA, whatever the processor: no fused multiply-adds.
 set_source_files_properties(encoders/host/lif.cpp PROPERTIES COMPILE_OPTIONS -ffp-contract=off)
 
-file(GLOB autotune_sources CONFIGURE_DEPENDS datasets/*.cpp datasets/host/*.cpp autotune/*.cpp
+file(GLOB autotune_sources CONFIGURE_DEPENDS datasets/*.cpp datasets/host/*.cpp datasets/readers/*.cpp autotune/*.cpp
      autotune/host/*.cpp kernels/baselines/host/*.cpp)
 if(SPIKETUNE_HAVE_CUDA)
   file(GLOB cuda_sources CONFIGURE_DEPENDS core/cuda/*.cpp encoders/cuda/*.cu kernels/cuda/*.cu
@@ -86,6 +93,25 @@ set_property(
   APPEND PROPERTY OBJECT_DEPENDS ${PROJECT_SOURCE_DIR}/autotune/report_page.html
                   ${PROJECT_SOURCE_DIR}/autotune/report_page.css ${PROJECT_SOURCE_DIR}/autotune/report_page.js
                   ${PROJECT_SOURCE_DIR}/autotune/report_charts.js ${SPIKETUNE_VEGA_JS})
+if(hdf5_FOUND)
+  target_compile_definitions(spiketune_autotune PRIVATE SPIKETUNE_HAVE_HDF5=1)
+  target_link_libraries(spiketune_autotune PRIVATE $<BUILD_INTERFACE:PkgConfig::hdf5>
+                                                   $<INSTALL_INTERFACE:${hdf5_LINK_LIBRARIES}>)
+endif()
+if(lz4_FOUND AND zstd_FOUND AND SPIKETUNE_FLATBUFFERS_DIR AND SPIKETUNE_FLATC)
+  set(schema ${PROJECT_SOURCE_DIR}/datasets/readers/aedat4.fbs)
+  set(generated_dir ${PROJECT_BINARY_DIR}/generated)
+  add_custom_command(
+    OUTPUT ${generated_dir}/aedat4_generated.h
+    COMMAND ${SPIKETUNE_FLATC} --cpp -o ${generated_dir} ${schema}
+    DEPENDS ${schema}
+    VERBATIM)
+  target_sources(spiketune_autotune PRIVATE ${generated_dir}/aedat4_generated.h)
+  target_include_directories(spiketune_autotune SYSTEM PRIVATE ${generated_dir} ${SPIKETUNE_FLATBUFFERS_DIR})
+  target_compile_definitions(spiketune_autotune PRIVATE SPIKETUNE_HAVE_AEDAT4=1)
+  target_link_libraries(spiketune_autotune PRIVATE $<BUILD_INTERFACE:PkgConfig::lz4> $<INSTALL_INTERFACE:lz4>
+                                                   $<BUILD_INTERFACE:PkgConfig::zstd> $<INSTALL_INTERFACE:zstd>)
+endif()
 if(TARGET Eigen3::Eigen)
   target_compile_definitions(spiketune_autotune PRIVATE SPIKETUNE_HAVE_EIGEN=1)
   target_link_libraries(spiketune_autotune PRIVATE $<BUILD_INTERFACE:Eigen3::Eigen>)

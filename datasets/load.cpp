@@ -6,13 +6,14 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <fstream>
 #include <limits>
 #include <span>
 #include <utility>
+#include <variant>
 
 #include "spiketune/core/error.hpp"
 #include "spiketune/datasets/npz.hpp"
+#include "spiketune/datasets/readers/readers.hpp"
 
 namespace spiketune {
 namespace {
@@ -22,66 +23,44 @@ namespace {
   throw Error(code, fmt::format("{}: {}", name, why));
 }
 
-/// Whether a file is a zip archive (an empty one ends at once, with another number).
-bool is_archive(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) fail(path, "cannot be opened for reading", ErrorCode::io);
-  std::array<char, 4> start{};
-  file.read(start.data(), start.size());
-  const std::string_view text(start.data(), static_cast<std::size_t>(file.gcount()));
-  return text == "PK\x03\x04" || text == "PK\x05\x06";
-}
-
-std::string chosen_member(const NpzFile& file, const std::string& wanted) {
-  if (!wanted.empty()) return wanted;
-  if (file.contains("spikes")) return "spikes";
-  if (file.names().size() == 1) return file.names().front();
-  fail(file.path(),
-       fmt::format("name the member that holds the spikes; there are '{}'",
-                   fmt::join(file.names(), "', '")),
-       ErrorCode::invalid_argument);
-}
-
-/// A member of non-negative integers.
-std::vector<std::uint64_t> read_sizes(const NpzFile& file, const std::string& member) {
-  const std::string label = fmt::format("{}, member '{}'", file.path(), member);
-  const NpyArray array = file.read(member);
-  std::vector<std::uint64_t> result;
-  for (const std::int64_t value : to_integers(array, label)) {
-    if (value < 0) fail(label, fmt::format("{} is negative", value));
-    result.push_back(static_cast<std::uint64_t>(value));
-  }
-  return result;
-}
-
-/// The length of the last axis before packing, given the whole shape before and after.
-std::uint64_t packed_length(const std::vector<std::uint64_t>& before,
-                            const std::vector<std::uint64_t>& after, const std::string& label) {
-  if (before.empty() || before.size() != after.size() || before.back() == 0 ||
-      !std::equal(before.begin(), before.end() - 1, after.begin())) {
-    fail(label, fmt::format("shape ({}) does not pack into ({})", fmt::join(before, ", "),
-                            fmt::join(after, ", ")));
-  }
-  return before.back();
-}
-
 }  // namespace
 
-SpikeTensor load_spikes(const std::string& path, const LoadOptions& options) {
-  if (!is_archive(path)) return to_spikes(read_npy(path), options, path);
-  const NpzFile file(path);
-  const std::string member = chosen_member(file, options.member);
-  const std::string label = fmt::format("{}, member '{}'", path, member);
-  const NpyArray array = file.read(member);
+SpikeTensor to_spikes(Recording recording, const LoadOptions& options, std::string* how) {
   ArrayOptions resolved = options;
-  if (file.contains("shape") && member != "shape") {
-    const std::vector<std::uint64_t> shape = read_sizes(file, "shape");
-    if (shape != array.shape) {
-      resolved.packed_length = packed_length(shape, array.shape, label);
+  const std::string& name = recording.name;
+  if (how != nullptr) how->clear();
+  if (auto* array = std::get_if<NpyArray>(&recording.content)) {
+    if (recording.packed_length != 0) {
+      resolved.packed_length = recording.packed_length;
       if (resolved.packing == BitPacking::none) resolved.packing = BitPacking::little;
     }
+    return to_spikes(*array, resolved, name);
   }
-  return to_spikes(array, resolved, label);
+  auto& stream = std::get<EventStream>(recording.content);
+  if (options.max_batch != 0 && options.max_batch < stream.samples) {
+    stream.samples = static_cast<std::uint32_t>(options.max_batch);
+    std::erase_if(stream.events,
+                  [&](const Event& event) { return event.sample >= stream.samples; });
+  }
+  BinnedEvents binned = bin_events(std::move(stream), options.events, options.kind, name);
+  if (how != nullptr) *how = std::move(binned.how);
+  if (options.window == Window{}) {  // checked there: the product fits
+    std::vector<std::uint64_t>& shape = binned.counts.shape;
+    shape = {shape[0], shape[1], shape[2] * shape[3] * shape[4]};
+  }
+  return to_spikes(binned.counts, resolved, name);
+}
+
+SpikeTensor load_spikes(const std::string& path, const LoadOptions& options, std::string* how) {
+  FileMember from = split_member(path);
+  if (!from.member.empty() && !options.member.empty()) {
+    fail(
+        path,
+        fmt::format("the member '{}' is named a second time, as '{}'", from.member, options.member),
+        ErrorCode::invalid_argument);
+  }
+  if (from.member.empty()) from.member = options.member;
+  return to_spikes(read_recording(from), options, how);
 }
 
 namespace {

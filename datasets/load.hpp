@@ -1,25 +1,36 @@
 #pragma once
 /// \file
-/// Recorded spikes: from .npy and .npz files to spike tensors, and back.
+/// Recorded spikes: from files of any kind that is read (readers/readers.hpp) to spike tensors, and
+/// back to .npy and .npz.
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "spiketune/core/spike_tensor.hpp"
+#include "spiketune/datasets/events.hpp"
+#include "spiketune/datasets/readers/recording.hpp"
 #include "spiketune/datasets/to_spikes.hpp"
 
 namespace spiketune {
 
 struct LoadOptions : ArrayOptions {
-  std::string member;  ///< of an .npz; empty: "spikes", or else its only member
+  std::string member;  ///< of a file with several; empty: "spikes", or else its only member
+  EventOptions events;
 };
 
-/// The spikes of a .npy or .npz file, told apart by their content. An .npz with a member `shape`
-/// other than that of the array is packed, little unless `packing` says big, and had that shape
-/// before. Throws Error(io), Error(parse) or Error(unsupported) as read_npy does, and as to_spikes
-/// does.
-[[nodiscard]] SpikeTensor load_spikes(const std::string& path, const LoadOptions& options = {});
+/// The spikes of a file, whose kind is told by its content or its ending; `path` may end in the
+/// member, as in "trace.h5:/layer1/spikes". An .npz with a member `shape` other than that of the
+/// array is packed, little unless `packing` says big, and had that shape before. Events are counted
+/// in time steps (bin_events): a row is one whole frame, [C, H, W] laid flat, or one position of it
+/// where the window is larger than 1 x 1. Throws Error(io), Error(parse) or Error(unsupported) as
+/// read_recording() does, and as bin_events() and to_spikes() do.
+/// \param how   where not null, gets how events were binned and what was left out; empty for arrays
+[[nodiscard]] SpikeTensor load_spikes(const std::string& path, const LoadOptions& options = {},
+                                      std::string* how = nullptr);
+/// The same for what a reader made of a file.
+[[nodiscard]] SpikeTensor to_spikes(Recording recording, const LoadOptions& options,
+                                    std::string* how = nullptr);
 
 /// Writes [T, rows, K]. As .npy: b1 for binary spikes, u1 for graded2, f2 (from f16) or f4. As .npz
 /// (by the path's ending): the member `spikes` holds the same or, of binary spikes, bits packed

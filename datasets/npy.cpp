@@ -188,10 +188,6 @@ class HeaderParser {
   std::size_t at_ = 0;
 };
 
-void read_exactly(const ByteSource& source, std::span<std::byte> to) {
-  if (source.read(to) != to.size()) fail(source.name, "is truncated");
-}
-
 /// Bytes of the data that a header promises.
 std::uint64_t data_bytes(const NpyArray& array, const std::string& name) {
   std::optional<std::uint64_t> bytes = array.type.size;
@@ -267,17 +263,7 @@ NpyArray read_npy(const ByteSource& source) {
 }
 
 NpyArray read_npy(const std::string& path) {
-  std::ifstream file(path, std::ios::binary | std::ios::ate);
-  const std::streamoff size = file ? static_cast<std::streamoff>(file.tellg()) : -1;
-  if (size < 0 || size == std::numeric_limits<std::streamoff>::max()) {
-    fail(path, "cannot be opened for reading", ErrorCode::io);
-  }
-  file.seekg(0);
-  return read_npy({path, static_cast<std::uint64_t>(size), [&](std::span<std::byte> to) {
-                     file.read(reinterpret_cast<char*>(to.data()),
-                               static_cast<std::streamsize>(to.size()));
-                     return static_cast<std::size_t>(file.gcount());
-                   }});
+  return read_npy(open_file(path));
 }
 
 void check_npy(const NpyArray& array, const std::string& name) {

@@ -8,13 +8,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
+
+#include "spiketune/datasets/byte_source.hpp"
 
 namespace spiketune {
 
@@ -61,14 +62,6 @@ template <class T>
 }
 /// A scalar of type S, as NumPy stores bytes objects. `text` must not be empty.
 [[nodiscard]] NpyArray make_npy_text(std::string_view text);
-
-/// Where the bytes of an array come from: a file, or a member of an archive.
-struct ByteSource {
-  std::string name;        ///< for messages
-  std::uint64_t size = 0;  ///< bytes that it claims to have
-  /// Fills the span; returns fewer bytes than asked for at the end only.
-  std::function<std::size_t(std::span<std::byte>)> read;
-};
 
 /// Throws Error(parse) for anything but a whole, well-formed array and no byte more, and
 /// Error(unsupported) for big-endian, structured, complex and object arrays.

@@ -113,6 +113,16 @@ NpyArray NpzFile::read(std::string_view name) const {
                    }});
 }
 
+std::vector<std::uint64_t> read_sizes(const NpzFile& file, std::string_view member) {
+  const std::string label = fmt::format("{}, member '{}'", file.path(), member);
+  std::vector<std::uint64_t> result;
+  for (const std::int64_t value : to_integers(file.read(member), label)) {
+    if (value < 0) fail(label, fmt::format("{} is negative", value));
+    result.push_back(static_cast<std::uint64_t>(value));
+  }
+  return result;
+}
+
 void write_npz(const std::string& path, std::span<const NpzMember> members,
                NpzCompression compression) {
   require(!members.empty(), ErrorCode::invalid_argument, "an .npz archive needs a member");

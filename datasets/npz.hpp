@@ -43,6 +43,9 @@ class NpzFile {
   std::vector<std::string> names_;
 };
 
+/// A member of non-negative integers. Throws Error(parse) for others, and as NpzFile::read() does.
+[[nodiscard]] std::vector<std::uint64_t> read_sizes(const NpzFile& file, std::string_view member);
+
 enum class NpzCompression { stored, deflated };
 
 /// Replaces the file. The bytes depend on the members alone (no time stamps). Throws Error(io), and

@@ -244,6 +244,18 @@ bool is_spike_value(double value, ValueKind kind, DType storage) {
   return static_cast<double>(stored) == value;
 }
 
+std::uint64_t packed_length(const std::vector<std::uint64_t>& before,
+                            const std::vector<std::uint64_t>& after, const std::string& name) {
+  if (before.empty() || before.size() != after.size() || before.back() == 0 ||
+      !std::equal(before.begin(), before.end() - 1, after.begin())) {
+    fail(name,
+         fmt::format("shape ({}) does not pack into ({})", fmt::join(before, ", "),
+                     fmt::join(after, ", ")),
+         ErrorCode::parse);
+  }
+  return before.back();
+}
+
 SpikeTensor to_spikes(const NpyArray& array, const ArrayOptions& options, const std::string& name) {
   check_npy(array, name);
   const bool packed = options.packing != BitPacking::none;

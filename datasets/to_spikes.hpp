@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "spiketune/core/spike_tensor.hpp"
 #include "spiketune/datasets/npy.hpp"
@@ -46,6 +47,12 @@ struct ArrayOptions {
 
 /// Whether `value` is zero or a spike of the kind that the storage holds exactly; NaN never is.
 [[nodiscard]] bool is_spike_value(double value, ValueKind kind, DType storage);
+
+/// The length of the last axis before packing, given the whole shape before and after. Throws
+/// Error(parse) where the one does not pack into the other.
+[[nodiscard]] std::uint64_t packed_length(const std::vector<std::uint64_t>& before,
+                                          const std::vector<std::uint64_t>& after,
+                                          const std::string& name);
 
 /// The spikes of an array, in host memory. Elements are b1, u*, i*, f2, f4 or f8. `name` is for
 /// messages. Throws Error(invalid_argument) where shape and options do not fit, and

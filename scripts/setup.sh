@@ -9,9 +9,11 @@ die() {
 
 # shellcheck disable=SC2034  # used by the scripts that source this
 BUILD_PACKAGES=(g++ make cmake ninja-build git pkg-config nlohmann-json3-dev libfmt-dev libcli11-dev
-  libzip-dev zlib1g-dev libeigen3-dev libopenblas-dev libjs-vega libgtest-dev libbenchmark-dev)
+  libzip-dev zlib1g-dev libeigen3-dev libopenblas-dev libjs-vega libhdf5-dev
+  libflatbuffers-dev flatbuffers-compiler liblz4-dev libzstd-dev libgtest-dev libbenchmark-dev)
 # shellcheck disable=SC2034  # used by test.sh
-TEST_PACKAGES=(python3 python3-numpy python3-scipy python3-jsonschema clang-format-14 clang-tidy-14 shellcheck libboost-context-dev libomp-14-dev)
+TEST_PACKAGES=(python3 python3-numpy python3-scipy python3-jsonschema python3-h5py
+  python3-flatbuffers python3-lz4 python3-zstandard clang-format-14 clang-tidy-14 shellcheck libboost-context-dev libomp-14-dev)
 # Speeds things up or widens what is tested; a machine that does not offer them goes on without.
 # shellcheck disable=SC2034
 OPTIONAL_PACKAGES=(ccache chromium munge slurmctld slurmd slurm-client)
