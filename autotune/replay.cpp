@@ -54,7 +54,7 @@ void replay_times(json& point, const RunOptions& options) {
 
 class ReplayExecutor final : public Executor {
  public:
-  ReplayExecutor(std::shared_ptr<const Recording> recording, std::vector<std::size_t> recorded)
+  ReplayExecutor(std::shared_ptr<const RecordedReport> recording, std::vector<std::size_t> recorded)
       : recording_(std::move(recording)), recorded_(std::move(recorded)) {}
 
   json environment() override { return recording_->environment(); }
@@ -72,7 +72,7 @@ class ReplayExecutor final : public Executor {
   }
 
  private:
-  std::shared_ptr<const Recording> recording_;
+  std::shared_ptr<const RecordedReport> recording_;
   std::vector<std::size_t> recorded_;
 };
 
@@ -86,10 +86,10 @@ bool selected(const Selection& selection, const json& point) {
 
 }  // namespace
 
-Recording Recording::read(const std::string& path) {
+RecordedReport RecordedReport::read(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) throw Error(ErrorCode::io, "cannot read " + path);
-  Recording recording;
+  RecordedReport recording;
   recording.path_ = path;
   bool in_points = false;
   json report;
@@ -110,11 +110,11 @@ Recording Recording::read(const std::string& path) {
   return recording;
 }
 
-json Recording::point(std::size_t i) const {
+json RecordedReport::point(std::size_t i) const {
   return json::parse(points_.at(i));
 }
 
-ReplayPlan plan_replay(const Recording& recording, const SweepOptions& options) {
+ReplayPlan plan_replay(const RecordedReport& recording, const SweepOptions& options) {
   std::vector<Job> jobs;
   std::vector<std::vector<std::size_t>> recorded;  // by job
   std::map<std::string, std::size_t> known;
@@ -158,7 +158,7 @@ ReplayPlan plan_replay(const Recording& recording, const SweepOptions& options) 
   return result;
 }
 
-std::unique_ptr<Executor> make_replay_executor(std::shared_ptr<const Recording> recording,
+std::unique_ptr<Executor> make_replay_executor(std::shared_ptr<const RecordedReport> recording,
                                                std::vector<std::size_t> recorded) {
   return std::make_unique<ReplayExecutor>(std::move(recording), std::move(recorded));
 }

@@ -15,10 +15,10 @@
 namespace spiketune {
 
 /// The points of a report, each as text: a DOM of them would be several times as large.
-class Recording {
+class RecordedReport {
  public:
   /// Throws Error(io), and Error(parse) for what is not a report.
-  [[nodiscard]] static Recording read(const std::string& path);
+  [[nodiscard]] static RecordedReport read(const std::string& path);
 
   [[nodiscard]] const nlohmann::json& environment() const { return environment_; }
   [[nodiscard]] std::size_t size() const { return points_.size(); }
@@ -38,10 +38,10 @@ struct ReplayPlan {
 };
 
 /// All problems of the recording, with the candidates that options.selection lets through.
-[[nodiscard]] ReplayPlan plan_replay(const Recording& recording, const SweepOptions& options);
+[[nodiscard]] ReplayPlan plan_replay(const RecordedReport& recording, const SweepOptions& options);
 
 /// Takes as many of the recorded samples as the rule asks for, from the first.
 [[nodiscard]] std::unique_ptr<Executor> make_replay_executor(
-    std::shared_ptr<const Recording> recording, std::vector<std::size_t> recorded);
+    std::shared_ptr<const RecordedReport> recording, std::vector<std::size_t> recorded);
 
 }  // namespace spiketune

@@ -275,7 +275,8 @@ WorkerOptions worker_options(const SweepFlags& flags, const std::string& backend
 Setting open_setting(const SweepFlags& flags, SweepOptions& options) {
   Setting setting;
   if (!flags.replay.empty()) {
-    const auto recording = std::make_shared<const Recording>(Recording::read(flags.replay));
+    const auto recording =
+        std::make_shared<const RecordedReport>(RecordedReport::read(flags.replay));
     ReplayPlan replay = plan_replay(*recording, options);
     setting.plan = std::move(replay.plan);
     setting.executors.push_back(make_replay_executor(recording, std::move(replay.recorded)));

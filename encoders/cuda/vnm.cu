@@ -267,7 +267,6 @@ __global__ void __launch_bounds__(tile_threads, tile_blocks_per_sm)
 struct EmitResidual {
   static constexpr bool each_spike = false;
   static constexpr bool unites_rows = false;
-  static constexpr bool stores_bits = false;
   static constexpr bool needs_spare = false;
   Vnm vnm;
   ValueSource source;

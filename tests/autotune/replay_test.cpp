@@ -70,7 +70,7 @@ struct Replayed {
 };
 
 /// \param search   null: all of it
-Replayed replay(const std::shared_ptr<const Recording>& recording, SweepOptions options,
+Replayed replay(const std::shared_ptr<const RecordedReport>& recording, SweepOptions options,
                 const SearchOptions* search, std::size_t devices = 1) {
   if (search != nullptr) options.search = search_to_json(*search);
   ReplayPlan plan = plan_replay(*recording, options);
@@ -145,8 +145,8 @@ class MadeRecording {
   ~MadeRecording() { std::filesystem::remove(path_); }
   MadeRecording(const MadeRecording&) = delete;
   MadeRecording& operator=(const MadeRecording&) = delete;
-  [[nodiscard]] std::shared_ptr<const Recording> read() const {
-    return std::make_shared<const Recording>(Recording::read(path_));
+  [[nodiscard]] std::shared_ptr<const RecordedReport> read() const {
+    return std::make_shared<const RecordedReport>(RecordedReport::read(path_));
   }
 
  private:
@@ -154,7 +154,7 @@ class MadeRecording {
 };
 
 TEST(Replay, GivesBackWhatWasRecorded) {
-  const auto recording = std::make_shared<const Recording>(Recording::read(h200));
+  const auto recording = std::make_shared<const RecordedReport>(RecordedReport::read(h200));
   const Replayed all = replay(recording, replay_options(), nullptr);
   ASSERT_EQ(all.report.at("points").size(), recording->size());
   EXPECT_TRUE(all.report.at("complete").get<bool>());
@@ -171,17 +171,17 @@ TEST(Replay, RejectsWhatIsNoReport) {
   const std::string path = ::testing::TempDir() + "spiketune-no-report";
   for (const char* text : {"", "{", "[]", "{\"schema\": \"other\"}", "\xff\xfe"}) {
     std::ofstream(path) << text;
-    EXPECT_THROW(static_cast<void>(Recording::read(path)), Error) << text;
+    EXPECT_THROW(static_cast<void>(RecordedReport::read(path)), Error) << text;
   }
   std::ofstream(path) << R"({"schema": "spiketune.report/1", "points": [{"problem": 3}]})";
-  const Recording broken = Recording::read(path);
+  const RecordedReport broken = RecordedReport::read(path);
   EXPECT_THROW(static_cast<void>(plan_replay(broken, replay_options())), Error);
   std::filesystem::remove(path);
-  EXPECT_THROW(static_cast<void>(Recording::read(path)), Error);
+  EXPECT_THROW(static_cast<void>(RecordedReport::read(path)), Error);
 }
 
 TEST(Search, FindsTheBestOnTheH200WithAQuarterOfTheSamples) {
-  const auto recording = std::make_shared<const Recording>(Recording::read(h200));
+  const auto recording = std::make_shared<const RecordedReport>(RecordedReport::read(h200));
   const SearchOptions search;
   const Replayed all = replay(recording, replay_options(), nullptr);
   const Replayed found = replay(recording, replay_options(), &search);
