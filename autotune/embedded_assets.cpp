@@ -36,6 +36,7 @@ SPIKETUNE_EMBED(page_template, SPIKETUNE_REPORT_ASSETS_DIR "/report_page.html")
 SPIKETUNE_EMBED(page_style, SPIKETUNE_REPORT_ASSETS_DIR "/report_page.css")
 SPIKETUNE_EMBED(chart_script, SPIKETUNE_REPORT_ASSETS_DIR "/report_charts.js")
 SPIKETUNE_EMBED(page_script, SPIKETUNE_REPORT_ASSETS_DIR "/report_page.js")
+SPIKETUNE_EMBED(h200_plans, SPIKETUNE_REPORT_ASSETS_DIR "/../results/h200/plans.json")
 #ifdef SPIKETUNE_VEGA_JS
 SPIKETUNE_EMBED(vega_script, SPIKETUNE_VEGA_JS)
 #endif
@@ -65,6 +66,10 @@ std::string_view chart_script() {
 
 std::string_view page_script() {
   return between(spiketune_embedded_page_script_begin, spiketune_embedded_page_script_end);
+}
+
+std::string_view h200_plans() {
+  return between(spiketune_embedded_h200_plans_begin, spiketune_embedded_h200_plans_end);
 }
 
 std::string_view vega_script() {

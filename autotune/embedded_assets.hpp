@@ -1,7 +1,7 @@
 #pragma once
 /// \file
-/// The files a report page is made of, as bytes in the library: nothing has to be installed or
-/// found to write a page.
+/// Files as bytes in the library: nothing has to be installed or found to write a page, or to plan
+/// for a device that comes with tuned points.
 
 #include <string_view>
 
@@ -15,6 +15,8 @@ namespace spiketune::embedded {
 [[nodiscard]] std::string_view chart_script();
 /// autotune/report_page.js: tables, switches, drawing.
 [[nodiscard]] std::string_view page_script();
+/// results/h200/plans.json: tuned points (plan_cache.hpp).
+[[nodiscard]] std::string_view h200_plans();
 /// A script that defines the global `vega`; empty in a build without it.
 [[nodiscard]] std::string_view vega_script();
 

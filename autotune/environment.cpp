@@ -49,6 +49,7 @@ json or_null(const std::string& text) {
 json library_versions() {
   json versions = {
       {"spiketune", build_version()},
+      {"spiketune_source", or_null(build_source_hash())},
       {"compiler", __VERSION__},
       {"nlohmann_json", fmt::format("{}.{}.{}", NLOHMANN_JSON_VERSION_MAJOR,
                                     NLOHMANN_JSON_VERSION_MINOR, NLOHMANN_JSON_VERSION_PATCH)}};
@@ -70,6 +71,16 @@ std::string build_version() {
 
 std::string build_revision() {
   return SPIKETUNE_GIT;
+}
+
+std::string build_source_hash() {
+#ifdef SPIKETUNE_SOURCE_HASH_FILE
+  return
+#include SPIKETUNE_SOURCE_HASH_FILE
+      ;
+#else
+  return "";
+#endif
 }
 
 json describe_environment(const HostContext& context) {

@@ -12,6 +12,8 @@ namespace spiketune {
 /// "0.1.0", and the revision it was built from ("" outside a checkout).
 [[nodiscard]] std::string build_version();
 [[nodiscard]] std::string build_revision();
+/// Of the sources that times depend on (core, formats, encoders, kernels); "" where not known.
+[[nodiscard]] std::string build_source_hash();
 
 /// Every key that the report schema requires; what a host does not have is null. copy_gbps is
 /// filled in by whoever measured it.

@@ -7,11 +7,12 @@
 #include <vector>
 
 #include "spiketune/autotune/report.hpp"
+#include "spiketune/autotune/report_json.hpp"
 #include "spiketune/autotune/report_summary.hpp"
 #include "spiketune/autotune/suite.hpp"
 #include "spiketune/cli/commands.hpp"
-#include "spiketune/cli/read_report.hpp"
 #include "spiketune/cli/sweep_flags.hpp"
+#include "spiketune/cli/tuned.hpp"
 #include "spiketune/core/error.hpp"
 
 namespace spiketune::cli {
@@ -19,6 +20,7 @@ namespace {
 
 struct PlanFlags {
   std::string from;
+  std::string device;
   bool evaluate = false;
   bool baselines = false;
   bool lossy = false;
@@ -70,10 +72,23 @@ int evaluate(const PlanFlags& flags, const nlohmann::json& report) {
   return exit_ok;
 }
 
+/// The points to learn from, and what they are called in messages.
+FoundPlans tuned(const PlanFlags& flags) {
+  if (flags.from.empty()) return find_tuned(flags.device);
+  // Not as read_tuned() does: plans can be made of points that a search left early, too.
+  nlohmann::json content = read_json_file(flags.from);
+  if (report_json::text(content, "schema") == "spiketune.report/1") {
+    return {std::move(content), flags.from};
+  }
+  return {read_tuned(flags.from), flags.from};
+}
+
 int run(PlanFlags& flags, const CLI::App& command) {
-  const nlohmann::json report = read_report(flags.from);
+  const FoundPlans found = tuned(flags);
+  const nlohmann::json& report = found.document;
   if (flags.evaluate) return evaluate(flags, report);
   const Planner planner(tuned_points(report));
+  if (!flags.json) fmt::print("learning from {}\n", found.origin);
   const SweepOptions options = options_of(flags.problem, command);
   nlohmann::json all = nlohmann::json::array();
   for (const SuiteEntry& entry : options.entries) {
@@ -83,7 +98,7 @@ int run(PlanFlags& flags, const CLI::App& command) {
       if (plans.empty()) {
         throw Error(ErrorCode::invalid_argument,
                     fmt::format("{} has no points of these types ({}); tune such a problem first",
-                                flags.from, problem_name(planned.problem)));
+                                found.origin, problem_name(planned.problem)));
       }
       if (flags.top > 0 && plans.size() > flags.top) plans.resize(flags.top);
       if (!flags.json) fmt::print("{}\n", problem_name(planned.problem));
@@ -105,8 +120,11 @@ void add_plan(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("plan", "predict the fastest format without measuring");
   auto flags = std::make_shared<PlanFlags>();
   const auto in_group = [](CLI::Option* option) { return option->group("Planning"); };
-  in_group(command->add_option("--from", flags->from, "a report of sweep or tune to learn from"))
-      ->required();
+  CLI::Option* from = in_group(command->add_option(
+      "--from", flags->from, "a report, or exported points, instead of the plan cache"));
+  in_group(command->add_option("--for", flags->device,
+                               "device whose name has this (default: the one of this machine)"))
+      ->excludes(from);
   in_group(command->add_flag("--evaluate", flags->evaluate,
                              "judge the planner: learn from half of the report, plan the rest"));
   in_group(command->add_flag("--explain", flags->explain, "show what each time consists of"));
@@ -121,8 +139,7 @@ void add_plan(CLI::App& app, int& exit_code) {
       "Predicts from tuned points, with an interval; docs/autotuning.md says how, and how well.\n"
       "Exit codes: 0 done; 1 error; 2 wrong usage.\n"
       "Examples:\n"
-      "  spiketune plan --from results/h200/foundation.json --shape 8192x2048x1024 --density 0.03 "
-      "--weights f16\n"
+      "  spiketune plan --for H200 --shape 8192x2048x1024 --density 0.03 --weights f16\n"
       "  spiketune plan --from tuned.json --file spikes.npz --n 512 --weights f16 --explain\n"
       "  spiketune plan --from results/h200/foundation.json --evaluate");
   command->callback([flags, command, &exit_code] { exit_code = run(*flags, *command); });

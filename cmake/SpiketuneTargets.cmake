@@ -82,6 +82,22 @@ execute_process(COMMAND git describe --always --dirty --abbrev=12
 # On the one file that reads it, so that a commit does not compile everything anew.
 set_property(SOURCE ${PROJECT_SOURCE_DIR}/autotune/environment.cpp
              PROPERTY COMPILE_DEFINITIONS SPIKETUNE_GIT="${SPIKETUNE_GIT}" SPIKETUNE_VERSION="${PROJECT_VERSION}")
+# Made anew when such a source changes, so that a plan cache never passes for one of this build.
+file(GLOB_RECURSE timed_sources CONFIGURE_DEPENDS core/*.?pp formats/*.?pp encoders/*.?pp encoders/*.cu*
+     kernels/*.?pp kernels/*.cu*)
+set(source_hash ${PROJECT_BINARY_DIR}/source_hash.inc)
+add_custom_command(
+  OUTPUT ${source_hash}
+  COMMAND ${CMAKE_COMMAND} -DSOURCE_DIR=${PROJECT_SOURCE_DIR} -DOUT=${source_hash}
+          -P ${PROJECT_SOURCE_DIR}/cmake/SpiketuneSourceHash.cmake
+  DEPENDS ${timed_sources} ${PROJECT_SOURCE_DIR}/cmake/SpiketuneSourceHash.cmake
+          ${PROJECT_SOURCE_DIR}/scripts/source_hash.sh
+  VERBATIM)
+target_sources(spiketune_autotune PRIVATE ${source_hash})
+set_property(
+  SOURCE ${PROJECT_SOURCE_DIR}/autotune/environment.cpp
+  APPEND PROPERTY COMPILE_DEFINITIONS SPIKETUNE_SOURCE_HASH_FILE="${source_hash}")
+set_property(SOURCE ${PROJECT_SOURCE_DIR}/autotune/environment.cpp APPEND PROPERTY OBJECT_DEPENDS ${source_hash})
 target_compile_definitions(
   spiketune_autotune PRIVATE
                              SPIKETUNE_REPORT_ASSETS_DIR="${PROJECT_SOURCE_DIR}/autotune")
@@ -92,7 +108,8 @@ set_property(
   SOURCE ${PROJECT_SOURCE_DIR}/autotune/embedded_assets.cpp
   APPEND PROPERTY OBJECT_DEPENDS ${PROJECT_SOURCE_DIR}/autotune/report_page.html
                   ${PROJECT_SOURCE_DIR}/autotune/report_page.css ${PROJECT_SOURCE_DIR}/autotune/report_page.js
-                  ${PROJECT_SOURCE_DIR}/autotune/report_charts.js ${SPIKETUNE_VEGA_JS})
+                  ${PROJECT_SOURCE_DIR}/autotune/report_charts.js ${PROJECT_SOURCE_DIR}/results/h200/plans.json
+                  ${SPIKETUNE_VEGA_JS})
 if(hdf5_FOUND)
   target_compile_definitions(spiketune_autotune PRIVATE SPIKETUNE_HAVE_HDF5=1)
   target_link_libraries(spiketune_autotune PRIVATE $<BUILD_INTERFACE:PkgConfig::hdf5>

@@ -34,6 +34,7 @@ class CliTest(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory()
         self.path = Path(self.folder.name)
+        os.environ["XDG_CACHE_HOME"] = str(self.path / "xdg")  # not the user's
 
     def tearDown(self):
         self.folder.cleanup()
@@ -123,9 +124,45 @@ class CliTest(unittest.TestCase):
         self.fails(1, "no points of these types", "plan", "--from", recording, *shape[:4], "--weights", "bf16")
         self.assertIn("regret", self.ok("plan", "--from", recording, "--evaluate"))
 
+    def test_tuned_points_are_kept(self):
+        shape = ["--shape", "64x48x16", "--timesteps", "2"]
+        self.fails(1, "nothing was tuned for", "plan", *shape)
+        self.ok("sweep", *SMALL, "--density", "0.1,0.3", "--formats", "csr,dense", "--no-baselines", "--out", "report.json")
+        self.assertIn(" 4 of ", self.ok("cache", "import", "report.json").replace("points; ", ""))
+        shown = json.loads(self.ok("cache", "show", "--json"))
+        self.assertEqual([(entry["points"], entry["this_build"]) for entry in shown[:1]], [(4, True)])
+        name = shown[0]["device"]
+        # The sweep ran on one thread: only the name finds it where this machine has more.
+        plans = json.loads(self.ok("plan", "--for", name, *shape, "--density", "0.2", "--json"))
+        self.assertEqual({plan["format"] for plan in plans[0]["plans"]}, {"csr", "dense"})
+        self.ok("cache", "export", "--for", name, "--out", "export.json")
+        time.sleep(2)  # reports count whole seconds
+        self.assertIn("removed 4 points", self.ok("cache", "prune", "--older-than", "0.00001"))
+        self.ok("cache", "import", "export.json")
+        cached = next((self.path / "xdg/spiketune").glob("*.json"))
+        text = cached.read_text()
+        cached.write_text(text[:len(text) // 2])
+        result = run("plan", "--for", name, *shape, cwd=self.path)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn(".corrupt-1", result.stderr)
+        self.assertIn("nothing was tuned", result.stderr)
+        report = self.report()
+        report["environment"]["versions"]["spiketune_source"] = "another"
+        (self.path / "report.json").write_text(json.dumps(report))
+        self.fails(1, "another build", "cache", "import", "report.json")
+        self.fails(1, "neither a report nor", "cache", "import", str(SOURCE / "datasets/suites/quick.json"))
+        self.fails(2, "--older-than", "cache", "prune")
+
+    def test_h200_comes_tuned(self):
+        result = run("plan", "--for", "h200", "--shape", "8192x2048x1024", "--timesteps", "4", "--weights", "f16",
+                     "--density", "0.005", cwd=self.path)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("learning from the points shipped with spiketune", result.stdout)
+        self.assertIn("kernels may have changed", result.stderr)
+
     def test_help_has_an_example_everywhere(self):
         self.assertIn("Exit codes", self.ok("--help"))
-        for command in ["sweep", "report", "compare", "info", "generate", "inspect", "encode", "decode"]:
+        for command in ["sweep", "plan", "cache", "report", "compare", "info", "generate", "inspect", "encode", "decode"]:
             text = self.ok(command, "--help")
             self.assertIn("Example", text, command)
             self.assertIn("Exit codes", text, command)
