@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "spiketune/autotune/fields.hpp"
+#include "spiketune/autotune/format_encoding.hpp"
 #include "spiketune/autotune/plugin.hpp"
 #include "spiketune/encoders/encode.hpp"
 
@@ -19,20 +20,10 @@ void for_each_kernel(KernelList<Configs...>, Visit&& visit) {
 }
 
 template <class Format, class ContextT>
-class AdaptedEncoding final : public AnyEncoding {
+class AdaptedEncoding final : public FormatEncoding<Format, ContextT> {
  public:
   using Kernels = typename SpmmKernels<ContextT, Format>::list;
-
-  AdaptedEncoding(const ContextT& context, const Format& planned)
-      : context_(context), encoded_(context, planned) {}
-
-  std::function<void()> bind_encode(const SpikeView& spikes) override {
-    auto workspace = std::make_shared<Buffer>(
-        allocate(context_, encode_workspace_bytes(context_, spikes, *encoded_)));
-    return [this, spikes, workspace = std::move(workspace)] {
-      encode(context_, spikes, *encoded_, workspace->workspace());
-    };
-  }
+  using FormatEncoding<Format, ContextT>::FormatEncoding;
 
   std::function<void()> bind_spmm(std::string_view kernel, const nlohmann::json& config,
                                   const WeightView& weights, const OutputView& output) override {
@@ -53,28 +44,9 @@ class AdaptedEncoding final : public AnyEncoding {
     return bound;
   }
 
-  EncodeStatus status() override { return read_status(context_, *encoded_); }
-
-  void decode(const MutableSpikeView& spikes) override {
-    spiketune::decode(context_, *encoded_, spikes);
-    synchronize(context_);
-  }
-
-  void validate() override {
-    if constexpr (ContextT::space == Space::host) {
-      encoded_->validate(*encoded_->status);
-    } else {
-      const Encoded<Format> host = copy_to_host(context_, *encoded_);
-      host->validate(*host->status);
-    }
-  }
-
-  std::uint64_t capacity() const override { return encoded_->capacity; }
-  std::uint64_t bytes(std::uint64_t stored) const override { return encoded_->bytes(stored); }
-
  private:
-  ContextT context_;
-  Encoded<Format> encoded_;
+  using FormatEncoding<Format, ContextT>::context_;
+  using FormatEncoding<Format, ContextT>::encoded_;
 };
 
 template <class Format, class ContextT>

@@ -6,8 +6,8 @@
 #include <variant>
 #include <vector>
 
-#include "spiketune/autotune/baseline_encoding.hpp"
 #include "spiketune/autotune/fields.hpp"
+#include "spiketune/autotune/format_encoding.hpp"
 #include "spiketune/core/parallel.hpp"
 #include "spiketune/encoders/csr.hpp"
 #include "spiketune/encoders/dense.hpp"
@@ -47,9 +47,9 @@ class HostBaseline : public FormatPlugin {
 
 constexpr std::string_view openblas_kernel = "openblas.sgemm";
 
-class OpenblasEncoding final : public BaselineEncoding<Dense, HostContext> {
+class OpenblasEncoding final : public FormatEncoding<Dense, HostContext> {
  public:
-  using BaselineEncoding::BaselineEncoding;
+  using FormatEncoding::FormatEncoding;
 
   std::function<void()> bind_spmm(std::string_view kernel, const json&, const WeightView& weights,
                                   const OutputView& output) override {
@@ -87,10 +87,10 @@ constexpr std::string_view eigen_kernel = "eigen.rowmajor";
 /// This project's CSR, widened to what Eigen's matrix must have: a 32-bit index and a value of 1
 /// for each spike. Both count as encode. Row offsets, and indices that are 32-bit already, are used
 /// in place.
-class EigenEncoding final : public BaselineEncoding<Csr, HostContext> {
+class EigenEncoding final : public FormatEncoding<Csr, HostContext> {
  public:
   EigenEncoding(const HostContext& context, const Csr& planned)
-      : BaselineEncoding(context, planned),
+      : FormatEncoding(context, planned),
         values_(allocate(context, planned.capacity * sizeof(float))) {
     if (planned.column_indices.type != DType::u32) {
       indices_ = allocate(context, planned.capacity * sizeof(std::int32_t));
@@ -98,7 +98,7 @@ class EigenEncoding final : public BaselineEncoding<Csr, HostContext> {
   }
 
   std::function<void()> bind_encode(const SpikeView& spikes) override {
-    return [this, encode_csr = BaselineEncoding::bind_encode(spikes)] {
+    return [this, encode_csr = FormatEncoding::bind_encode(spikes)] {
       encode_csr();
       if (encoded_->status->needed <= encoded_->capacity) widen();
     };

@@ -28,7 +28,7 @@
 namespace spiketune {
 
 /// Changes whenever anything that a plugin sees does.
-inline constexpr int plugin_abi = 1;
+inline constexpr int plugin_abi = 2;
 
 struct KernelInfo {
   std::string name;                     ///< "row_gather", "cublaslt.heuristic"
@@ -47,7 +47,9 @@ class AnyEncoding {
                                                         const nlohmann::json& config,
                                                         const WeightView& weights,
                                                         const OutputView& output) = 0;
-  /// Counters of the last encode. Synchronises, as do the three below.
+  /// Enqueues a copy of the counters to host memory, which is better pinned (allocate_pinned()).
+  virtual void post_status(EncodeStatus* to) = 0;
+  /// Counters of the last encode. Synchronises, as do the two below.
   [[nodiscard]] virtual EncodeStatus status() = 0;
   virtual void decode(const MutableSpikeView& spikes) = 0;
   /// Throws Error(invalid_value) where the encoding breaks the format's rules.

@@ -52,6 +52,10 @@ class Buffer {
 [[nodiscard]] Buffer allocate(const HostContext& context, std::size_t bytes);
 [[nodiscard]] Buffer allocate(const CudaContext& context, std::size_t bytes);
 
+/// Host memory that copies of the context reach while the host goes on. Throws as allocate().
+[[nodiscard]] Buffer allocate_pinned(const HostContext& context, std::size_t bytes);
+[[nodiscard]] Buffer allocate_pinned(const CudaContext& context, std::size_t bytes);
+
 /// Copies between host and device, either way, or within one. On CUDA the copy is enqueued on the
 /// context's stream; synchronize() before host memory is read or released.
 void copy(const HostContext& context, void* to, const void* from, std::size_t bytes);

@@ -2,8 +2,8 @@
 #include <utility>
 #include <variant>
 
-#include "spiketune/autotune/baseline_encoding.hpp"
 #include "spiketune/autotune/cuda/cuda_baselines.hpp"
+#include "spiketune/autotune/format_encoding.hpp"
 #include "spiketune/encoders/dense.hpp"
 #include "spiketune/kernels/baselines/cuda/cublaslt.hpp"
 
@@ -15,9 +15,9 @@ using nlohmann::json;
 constexpr std::string_view kernel_name = "cublaslt.heuristic";
 
 /// Encode: this project's cast to W's type.
-class CublasltEncoding final : public BaselineEncoding<Dense, CudaContext> {
+class CublasltEncoding final : public FormatEncoding<Dense, CudaContext> {
  public:
-  using BaselineEncoding::BaselineEncoding;
+  using FormatEncoding::FormatEncoding;
 
   std::function<void()> bind_spmm(std::string_view kernel, const json&, const WeightView& weights,
                                   const OutputView& output) override {

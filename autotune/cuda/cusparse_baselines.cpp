@@ -91,6 +91,7 @@ class CusparseEncoding final : public AnyEncoding {
   std::function<void()> bind_spmm(std::string_view kernel, const json& config,
                                   const WeightView& weights, const OutputView& output) override;
 
+  void post_status(EncodeStatus* to) override { *to = status_; }
   EncodeStatus status() override { return status_; }
   void decode(const MutableSpikeView& spikes) override;
   void validate() override;

@@ -9,9 +9,9 @@
 #include <utility>
 #include <variant>
 
-#include "spiketune/autotune/baseline_encoding.hpp"
 #include "spiketune/autotune/cuda/cuda_baselines.hpp"
 #include "spiketune/autotune/cuda/library_blocks.hpp"
+#include "spiketune/autotune/format_encoding.hpp"
 #include "spiketune/encoders/bsr.hpp"
 #include "spiketune/kernels/baselines/cuda/cusparse.hpp"
 #include "spiketune/kernels/baselines/cuda/padded_operands.hpp"
@@ -31,11 +31,11 @@ enum class BlockFormat { bsr, ell };
 /// What a plugin of one block size encodes; decoding and the format's rules are those of the
 /// Block-CSR that it is widened from. capacity() counts stored blocks, of Blocked-ELL with
 /// fillings.
-class BlockEncoding final : public BaselineEncoding<Bsr, CudaContext> {
+class BlockEncoding final : public FormatEncoding<Bsr, CudaContext> {
  public:
   BlockEncoding(const CudaContext& context, const Bsr& planned, BlockFormat format, DType type,
                 std::uint64_t slots)
-      : BaselineEncoding(context, planned),
+      : FormatEncoding(context, planned),
         format_(format),
         type_(type),
         slots_(slots),
@@ -45,7 +45,7 @@ class BlockEncoding final : public BaselineEncoding<Bsr, CudaContext> {
         widest_(allocate(context, sizeof(std::uint32_t))) {}
 
   std::function<void()> bind_encode(const SpikeView& spikes) override {
-    return [this, encode_blocks = BaselineEncoding::bind_encode(spikes)] {
+    return [this, encode_blocks = FormatEncoding::bind_encode(spikes)] {
       encode_blocks();
       widen();
     };

@@ -6,8 +6,8 @@
 #include <utility>
 #include <variant>
 
-#include "spiketune/autotune/baseline_encoding.hpp"
 #include "spiketune/autotune/cuda/cuda_baselines.hpp"
+#include "spiketune/autotune/format_encoding.hpp"
 #include "spiketune/encoders/dense.hpp"
 #include "spiketune/encoders/pack.hpp"
 #include "spiketune/kernels/baselines/cuda/cusparselt.hpp"
@@ -27,10 +27,10 @@ std::uint64_t round_up(std::uint64_t size, std::uint64_t multiple) {
 
 /// Encode: this project's cast to W's type, the library's pruning of it in place, its compression.
 /// Shapes that the library does not take are padded with zeros.
-class CusparseltEncoding final : public BaselineEncoding<Dense, CudaContext> {
+class CusparseltEncoding final : public FormatEncoding<Dense, CudaContext> {
  public:
   CusparseltEncoding(const CudaContext& context, const Dense& planned)
-      : BaselineEncoding(context, planned),
+      : FormatEncoding(context, planned),
         m_(round_up(planned.layout.m(), CusparseltMatrix::multiple)),
         k_(round_up(planned.layout.k(), CusparseltMatrix::multiple)) {
     if (planned.layout.shape.elements() == 0) return;
@@ -42,7 +42,7 @@ class CusparseltEncoding final : public BaselineEncoding<Dense, CudaContext> {
   }
 
   std::function<void()> bind_encode(const SpikeView& spikes) override {
-    return [this, cast = BaselineEncoding::bind_encode(spikes)] {
+    return [this, cast = FormatEncoding::bind_encode(spikes)] {
       cast();
       if (matrix_ != nullptr) prune_and_compress();
     };
@@ -63,7 +63,7 @@ class CusparseltEncoding final : public BaselineEncoding<Dense, CudaContext> {
   }
 
   EncodeStatus status() override {
-    EncodeStatus status = BaselineEncoding::status();
+    EncodeStatus status = FormatEncoding::status();
     status.lost = status.nnz - kept();
     return status;
   }
@@ -77,7 +77,7 @@ class CusparseltEncoding final : public BaselineEncoding<Dense, CudaContext> {
   }
 
   [[nodiscard]] std::uint64_t bytes(std::uint64_t stored) const override {
-    return matrix_ == nullptr ? BaselineEncoding::bytes(stored) : matrix_->bytes();
+    return matrix_ == nullptr ? FormatEncoding::bytes(stored) : matrix_->bytes();
   }
 
  private:

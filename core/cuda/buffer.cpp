@@ -7,20 +7,36 @@
 
 namespace spiketune {
 
+namespace {
+
+void check_allocation(cudaError_t status, std::size_t bytes, const std::string& where) {
+  if (status == cudaErrorMemoryAllocation) {
+    static_cast<void>(cudaGetLastError());
+    throw Error(ErrorCode::out_of_memory,
+                "cannot allocate " + std::to_string(bytes) + " bytes of " + where);
+  }
+  cuda::check(status);
+}
+
+}  // namespace
+
 Buffer allocate(const CudaContext& context, std::size_t bytes) {
   if (bytes == 0) return {};
   cuda::check(cudaSetDevice(context.device));
   void* data = nullptr;
-  const cudaError_t status = cudaMalloc(&data, bytes);
-  if (status == cudaErrorMemoryAllocation) {
-    static_cast<void>(cudaGetLastError());
-    throw Error(ErrorCode::out_of_memory, "cannot allocate " + std::to_string(bytes) +
-                                              " bytes of memory on CUDA device " +
-                                              std::to_string(context.device));
-  }
-  cuda::check(status);
+  check_allocation(cudaMalloc(&data, bytes), bytes,
+                   "memory on CUDA device " + std::to_string(context.device));
   return {data, bytes, Space::device,
           [](void* pointer) noexcept { static_cast<void>(cudaFree(pointer)); }};
+}
+
+Buffer allocate_pinned(const CudaContext& context, std::size_t bytes) {
+  if (bytes == 0) return {};
+  cuda::check(cudaSetDevice(context.device));
+  void* data = nullptr;
+  check_allocation(cudaMallocHost(&data, bytes), bytes, "pinned host memory");
+  return {data, bytes, Space::host,
+          [](void* pointer) noexcept { static_cast<void>(cudaFreeHost(pointer)); }};
 }
 
 void copy(const CudaContext& context, void* to, const void* from, std::size_t bytes) {

@@ -20,6 +20,10 @@ Buffer allocate(const HostContext&, std::size_t bytes) {
   return {data, bytes, Space::host, [](void* pointer) noexcept { std::free(pointer); }};
 }
 
+Buffer allocate_pinned(const HostContext& context, std::size_t bytes) {
+  return allocate(context, bytes);
+}
+
 void copy(const HostContext&, void* to, const void* from, std::size_t bytes) {
   if (bytes != 0) std::memcpy(to, from, bytes);
 }

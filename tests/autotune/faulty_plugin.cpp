@@ -57,6 +57,7 @@ class Faulty final : public AnyEncoding {
       product();
     };
   }
+  void post_status(EncodeStatus* to) override { csr_->post_status(to); }
   EncodeStatus status() override { return csr_->status(); }
   void decode(const MutableSpikeView& spikes) override { csr_->decode(spikes); }
   void validate() override { csr_->validate(); }

@@ -49,6 +49,7 @@ class FaultyEncoding final : public AnyEncoding {
       static_cast<float*>(output.data)[2 * output.n + 3] += 1;
     };
   }
+  void post_status(EncodeStatus* to) override { csr_->post_status(to); }
   EncodeStatus status() override { return csr_->status(); }
   void decode(const MutableSpikeView& spikes) override {
     csr_->decode(spikes);

@@ -389,6 +389,10 @@ Buffer allocate(const CudaContext&, std::size_t bytes) {
             mappings().erase(found);
           }};
 }
+
+Buffer allocate_pinned(const CudaContext&, std::size_t bytes) {
+  return allocate(HostContext{}, bytes);
+}
 void copy(const CudaContext&, void* to, const void* from, std::size_t bytes) {
   if (bytes != 0) std::memcpy(to, from, bytes);
 }

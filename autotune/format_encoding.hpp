@@ -1,7 +1,8 @@
 #pragma once
 /// \file
-/// What plugins of baselines share: a format of this project that a library multiplies.
+/// What all plugins over this project's formats share, whoever multiplies them.
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -14,12 +15,12 @@
 
 namespace spiketune {
 
-/// All but the product. For Dense the encode is the cast to the type that the library wants, and it
-/// is timed as such.
+/// All but the product. For the dense product of a library the encode is the cast to the type that
+/// it wants, and is timed as such.
 template <class Format, class ContextT>
-class BaselineEncoding : public AnyEncoding {
+class FormatEncoding : public AnyEncoding {
  public:
-  BaselineEncoding(const ContextT& context, const Format& planned)
+  FormatEncoding(const ContextT& context, const Format& planned)
       : context_(context), encoded_(context, planned) {}
 
   std::function<void()> bind_encode(const SpikeView& spikes) override {
@@ -31,6 +32,7 @@ class BaselineEncoding : public AnyEncoding {
   }
 
   EncodeStatus status() override { return read_status(context_, *encoded_); }
+  void post_status(EncodeStatus* to) override { copy(context_, to, encoded_->status, sizeof *to); }
 
   void decode(const MutableSpikeView& spikes) override {
     spiketune::decode(context_, *encoded_, spikes);
