@@ -97,6 +97,7 @@ std::vector<Option> worth_having(std::map<std::string, Option> options, const Pl
     }
   }
   std::vector<Option> result;
+  result.reserve(wins.size());
   for (const auto& [name, won] : wins) result.push_back(std::move(options.at(name)));
   return result;
 }

@@ -88,6 +88,7 @@ json merged(const json& old, const json& fresh, const PlanCache::Notice& notice)
     }
   }
   std::vector<const json*> all;
+  all.reserve(points.size());
   for (const auto& [key, point] : points) all.push_back(point);
   if (all.size() > max_document_points) {
     notice(fmt::format("the plan cache keeps {} points of a device: the oldest {} were dropped",

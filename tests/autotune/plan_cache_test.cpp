@@ -268,7 +268,8 @@ TEST_F(PlanCacheTest, DropsTheOldestWhereThereAreTooMany) {
   }
   EXPECT_EQ(cache().add(document), max_document_points);
   ASSERT_EQ(notices_.size(), 1u);
-  for (const json& kept : find(test_key)->document["points"]) {
+  const json stored = find(test_key)->document["points"];
+  for (const json& kept : stored) {
     ASSERT_EQ(kept["measured"], "2026-01-01T00:00:00Z");
   }
 }
