@@ -19,6 +19,13 @@ void for_each_kernel(KernelList<Configs...>, Visit&& visit) {
   (visit.template operator()<Configs>(), ...);
 }
 
+/// Whether a kernel wants W in a layout of its own (kernels/spmm.hpp).
+template <class ContextT, class Config>
+concept Prepared = requires(const ContextT& context, const WeightView& weights,
+                            const Config& config, Workspace workspace) {
+  prepare(context, weights, config, workspace);
+};
+
 template <class Format, class ContextT>
 class AdaptedEncoding final : public FormatEncoding<Format, ContextT> {
  public:
@@ -33,6 +40,9 @@ class AdaptedEncoding final : public FormatEncoding<Format, ContextT> {
       const auto chosen = fields_from_json<Config>(config, true);
       auto workspace = std::make_shared<Buffer>(
           allocate(context_, spmm_workspace_bytes(context_, *encoded_, weights, output, chosen)));
+      if constexpr (Prepared<ContextT, Config>) {
+        prepare(this->context_, weights, chosen, workspace->workspace());
+      }
       bound = [this, weights, output, chosen, workspace = std::move(workspace)] {
         spmm(context_, *encoded_, weights, output, chosen, workspace->workspace());
       };

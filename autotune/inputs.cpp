@@ -39,10 +39,19 @@ ProblemInputs make_inputs(const Backend& backend, const PlannedProblem& planned,
   ProblemInputs inputs;
   inputs.spikes = make_spikes(backend, planned, seed);
   const auto weights = random_weights(problem.weights, problem.k, problem.n, seed);
+  const float* scales = nullptr;
+  if (is_quantised(problem.weights)) {
+    const std::vector<float> made = random_scales(problem.n);
+    Buffer memory = backend.allocate(made.size() * sizeof(float));
+    backend.copy(memory.data(), made.data(), made.size() * sizeof(float));
+    scales = static_cast<const float*>(memory.data());
+    inputs.memory.push_back(std::move(memory));
+  }
   for (std::uint32_t i = 0; i < problem.amortise; ++i) {
     Buffer w = backend.allocate(weights.size());
     backend.copy(w.data(), weights.data(), weights.size());
-    inputs.weights.push_back({w.data(), problem.weights, problem.k, problem.n, backend.space()});
+    inputs.weights.push_back(
+        {w.data(), problem.weights, problem.k, problem.n, backend.space(), scales});
     OutputView output{nullptr, problem.output, problem.m(), problem.n, backend.space()};
     Buffer y = backend.allocate(output.bytes());
     output.data = y.data();

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "spiketune/core/error.hpp"
+#include "spiketune/kernels/spmm.hpp"
 
 namespace spiketune {
 namespace {
@@ -90,9 +91,12 @@ void check_problem(const Problem& problem) {
   if (!(problem.density >= 0 && problem.density <= 1)) {
     fail(fmt::format("density {} is not between 0 and 1", problem.density));
   }
-  if (!is_floating(problem.weights)) fail("weights must be f32, f16 or bf16");
-  if (problem.output != DType::f32 && problem.output != problem.weights) {
-    fail("output must be f32 or the type of the weights");
+  if (!is_floating(problem.weights) && !is_quantised(problem.weights)) {
+    fail("weights must be f32, f16, bf16, s8 or s4");
+  }
+  if (const std::string why = why_not_types(problem.weights, problem.output); !why.empty()) {
+    fail("weights " + std::string(to_string(problem.weights)) + ", output " +
+         std::string(to_string(problem.output)) + ": " + why);
   }
   if (problem.n == std::numeric_limits<std::uint32_t>::max()) fail("N must be below 2^32 - 1");
   // A null view of no rows passes every check but those of types and ranges.

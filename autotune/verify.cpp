@@ -13,10 +13,11 @@
 namespace spiketune {
 namespace {
 
+constexpr std::uint64_t weight_stream = 0x77;  // another than any generator of spikes uses
+
 template <class T>
 void fill_weights(std::vector<std::byte>& bytes, std::uint64_t seed) {
-  constexpr std::uint64_t stream = 0x77;  // another than any generator of spikes uses
-  const RandomStream random(seed, stream);
+  const RandomStream random(seed, weight_stream);
   for (std::uint64_t i = 0; i < bytes.size() / sizeof(T); ++i) {
     const auto numerator = static_cast<int>((random.bits(i) >> 32) % 129) - 64;
     const T weight = from_float<T>(static_cast<float>(numerator) / 64.0f);
@@ -24,13 +25,26 @@ void fill_weights(std::vector<std::byte>& bytes, std::uint64_t seed) {
   }
 }
 
+/// Every byte is one s8 or two s4.
+void fill_integers(std::vector<std::byte>& bytes, std::uint64_t seed) {
+  const RandomStream random(seed, weight_stream);
+  for (std::uint64_t i = 0; i < bytes.size(); ++i) {
+    bytes[i] = static_cast<std::byte>(random.bits(i) >> 56);
+  }
+}
+
 }  // namespace
 
 std::vector<std::byte> random_weights(DType type, std::uint32_t k, std::uint32_t n,
                                       std::uint64_t seed) {
-  require(is_floating(type), ErrorCode::invalid_argument, "weights must be f32, f16 or bf16");
-  std::vector<std::byte> bytes(std::uint64_t{k} * n * bits_of(type) / 8);
+  require(is_floating(type) || is_quantised(type), ErrorCode::invalid_argument,
+          "weights must be f32, f16, bf16, s8 or s4");
+  std::vector<std::byte> bytes(WeightView{nullptr, type, k, n, Space::host}.bytes());
   switch (type) {
+    case DType::s8:
+    case DType::s4:
+      fill_integers(bytes, seed);
+      break;
     case DType::f16:
       fill_weights<Half>(bytes, seed);
       break;
@@ -43,11 +57,18 @@ std::vector<std::byte> random_weights(DType type, std::uint32_t k, std::uint32_t
   return bytes;
 }
 
+std::vector<float> random_scales(std::uint32_t n) {
+  std::vector<float> scales(n);
+  for (std::uint32_t j = 0; j < n; ++j) scales[j] = j % 3 == 0 ? 1.0f / 32 : 1.0f / 64;
+  return scales;
+}
+
 double tolerance(const Problem& problem) {
   if (problem.output == DType::f16) return 1e-3;
   if (problem.output == DType::bf16) return 1e-2;
   const std::uint64_t largest = problem.value == ValueKind::graded2 ? 3 : 1;
-  const bool exact = problem.value != ValueKind::graded && problem.k * largest <= (1u << 18);
+  const std::uint64_t terms = problem.weights == DType::s8 ? 1u << 17 : 1u << 18;
+  const bool exact = problem.value != ValueKind::graded && problem.k * largest <= terms;
   if (exact) return 0;
   // Rounding errors of a sum of K reals grow like a random walk.
   return 1e-5 * std::max(1.0, std::sqrt(problem.k / 256.0));

@@ -15,10 +15,14 @@
 
 namespace spiketune {
 
-/// Row-major [K, N] of random multiples of 1/64 from −1 to 1, as `type` (f32, f16 or bf16) in host
-/// memory. They are exact in every type of W, and in f32 so is every sum of up to 2^18 of them.
+/// Row-major [K, N] of random multiples of 1/64 from −1 to 1, as `type` in host memory; quantised,
+/// any integers of the type. They are exact in every type of W, and in f32 so is every sum of up to
+/// 2^18 of them (2^17 of s8).
 [[nodiscard]] std::vector<std::byte> random_weights(DType type, std::uint32_t k, std::uint32_t n,
                                                     std::uint64_t seed);
+
+/// The scales of random quantised weights: powers of two, one for each of N columns.
+[[nodiscard]] std::vector<float> random_scales(std::uint32_t n);
 
 /// Largest error allowed, relative to max(|reference|, 1): 0 where f32 sums of the weights above
 /// are exact, else what rounding to the output type, or summing reals in f32, may cost.

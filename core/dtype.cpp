@@ -8,15 +8,17 @@
 
 namespace spiketune {
 namespace {
-constexpr std::array<std::pair<DType, std::string_view>, 9> names{{{DType::bit, "bit"},
-                                                                   {DType::u2, "u2"},
-                                                                   {DType::u8, "u8"},
-                                                                   {DType::u16, "u16"},
-                                                                   {DType::u32, "u32"},
-                                                                   {DType::u64, "u64"},
-                                                                   {DType::f16, "f16"},
-                                                                   {DType::bf16, "bf16"},
-                                                                   {DType::f32, "f32"}}};
+constexpr std::array<std::pair<DType, std::string_view>, 11> names{{{DType::bit, "bit"},
+                                                                    {DType::u2, "u2"},
+                                                                    {DType::u8, "u8"},
+                                                                    {DType::u16, "u16"},
+                                                                    {DType::u32, "u32"},
+                                                                    {DType::u64, "u64"},
+                                                                    {DType::f16, "f16"},
+                                                                    {DType::bf16, "bf16"},
+                                                                    {DType::f32, "f32"},
+                                                                    {DType::s8, "s8"},
+                                                                    {DType::s4, "s4"}}};
 }
 
 std::string_view to_string(DType type) {

@@ -1,6 +1,6 @@
 #pragma once
 /// \file
-/// Element types. Names are those of the report schema: bit u2 u8 u16 u32 f16 bf16 f32.
+/// Element types. Names are those of the report schema: bit u2 u8 u16 u32 f16 bf16 f32 s8 s4.
 
 #include <cstddef>
 #include <cstdint>
@@ -19,7 +19,9 @@ enum class DType : std::uint8_t {
   u64,
   f16,
   bf16,
-  f32
+  f32,
+  s8,
+  s4  ///< two's complement; 2 to a byte, the first in the low half
 };
 
 /// Bits of one element.
@@ -29,7 +31,10 @@ SPIKETUNE_HD constexpr unsigned bits_of(DType type) {
       return 1;
     case DType::u2:
       return 2;
+    case DType::s4:
+      return 4;
     case DType::u8:
+    case DType::s8:
       return 8;
     case DType::u16:
     case DType::f16:
@@ -46,6 +51,11 @@ SPIKETUNE_HD constexpr unsigned bits_of(DType type) {
 
 SPIKETUNE_HD constexpr bool is_floating(DType type) {
   return type == DType::f16 || type == DType::bf16 || type == DType::f32;
+}
+
+/// Integers with a scale: quantised weights.
+SPIKETUNE_HD constexpr bool is_quantised(DType type) {
+  return type == DType::s8 || type == DType::s4;
 }
 
 [[nodiscard]] std::string_view to_string(DType type);

@@ -21,8 +21,9 @@ struct Dense : FormatBase {
   Params params;
   AnyArray values;  ///< [M·K] of params.type
 
-  [[nodiscard]] static std::vector<Params> choices(const EncodedLayout&, DType weights) {
-    return {{weights}};
+  [[nodiscard]] static std::vector<Params> choices(const EncodedLayout& layout, DType weights) {
+    if (is_floating(weights)) return {{weights}};
+    return {{is_floating(layout.value_type) ? layout.value_type : DType::f16}};
   }
 
   /// `capacity` is ignored. Throws Error(invalid_argument) where params.type cannot hold the

@@ -3,6 +3,7 @@
 /// Products of Bitmap.
 
 #include "spiketune/formats/bitmap.hpp"
+#include "spiketune/kernels/bit_planes.hpp"
 #include "spiketune/kernels/expand.hpp"
 #include "spiketune/kernels/row_gather.hpp"
 #include "spiketune/kernels/rows.hpp"
@@ -15,7 +16,7 @@ struct SpmmKernels<HostContext, Bitmap> {
 };
 template <>
 struct SpmmKernels<CudaContext, Bitmap> {
-  using list = KernelList<Expand, RowGather>;
+  using list = KernelList<Expand, RowGather, BitPlanes>;
 };
 
 }  // namespace spiketune

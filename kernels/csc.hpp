@@ -46,8 +46,9 @@ struct AtomicScatter {
     visit("splits", self.splits);
   }
   [[nodiscard]] static std::vector<AtomicScatter> all() { return {{4, 1}, {4, 8}}; }
-  [[nodiscard]] std::string why_invalid(const EncodedLayout&, const WeightView&,
+  [[nodiscard]] std::string why_invalid(const EncodedLayout&, const WeightView& weights,
                                         const OutputView&) const {
+    if (!is_floating(weights.type)) return "W must be f32, f16 or bf16";
     if (warps < 1 || warps > 32) return "warps must be 1 to 32";
     return splits < 1 || splits > 1024 ? "splits must be 1 to 1024" : "";
   }

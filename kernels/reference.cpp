@@ -16,7 +16,7 @@ void check_reference(const SpikeView& spikes, const WeightView& weights, const d
     fail("W has " + std::to_string(weights.k) + " rows, but K is " +
          std::to_string(spikes.shape.k));
   }
-  if (!is_floating(weights.type)) fail("W must be f32, f16 or bf16");
+  if (const std::string why = why_not_types(weights.type, DType::f32); !why.empty()) fail(why);
   if (weights.space != space) fail("W must be in the memory of the context");
   if (weights.data == nullptr && weights.bytes() != 0) fail("W is null");
   if (y == nullptr && spikes.shape.m() * weights.n != 0) fail("Y is null");

@@ -11,7 +11,7 @@
 namespace spiketune {
 
 /// Writes all of `y`, row-major [M, N] with rows in `order`, in the memory of the context.
-/// Spikes may be of any storage and row order; W is f32, f16 or bf16, [K, N].
+/// Spikes may be of any storage and row order; W is of any type, [K, N].
 /// Host: threaded, allocates a copy of W as f32. CUDA: enqueued on the stream.
 /// Throws Error(invalid_argument) where shapes or memory spaces do not fit.
 void reference_spmm(const HostContext& context, const SpikeView& spikes, RowOrder order,

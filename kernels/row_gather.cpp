@@ -6,6 +6,7 @@ namespace spiketune {
 
 std::string RowGather::why_invalid(const EncodedLayout&, const WeightView& weights,
                                    const OutputView& output) const {
+  if (!is_floating(weights.type)) return "W must be f32, f16 or bf16";
   if (warps < 1 || warps > 32) return "warps must be 1 to 32";
   if (vector_bytes != 0 && vector_bytes != 16) return "vector_bytes must be 0 or 16";
   if (vector_bytes == 16) {

@@ -4,6 +4,12 @@
 
 namespace spiketune {
 
+std::string why_not_types(DType weights, DType output) {
+  if (!is_floating(weights) && !is_quantised(weights)) return "W must be f32, f16, bf16, s8 or s4";
+  if (is_quantised(weights)) return is_floating(output) ? "" : "Y must be f32, f16 or bf16";
+  return output == DType::f32 || output == weights ? "" : "Y must be f32 or of W's type";
+}
+
 void check_spmm(const FormatBase& format, const WeightView& weights, const OutputView& output,
                 Space space) {
   const auto fail = [](const std::string& why) {
@@ -17,10 +23,7 @@ void check_spmm(const FormatBase& format, const WeightView& weights, const Outpu
     fail("Y is " + std::to_string(output.m) + " x " + std::to_string(output.n) + ", not " +
          std::to_string(format.layout.m()) + " x " + std::to_string(weights.n));
   }
-  if (!is_floating(weights.type)) fail("W must be f32, f16 or bf16");
-  if (output.type != DType::f32 && output.type != weights.type) {
-    fail("Y must be f32 or of W's type");
-  }
+  if (const std::string why = why_not_types(weights.type, output.type); !why.empty()) fail(why);
   if (weights.space != space || output.space != space) {
     fail("W and Y must be in the memory of the context");
   }

@@ -9,6 +9,13 @@
 ///   void spmm(const ContextT&, const F&, const WeightView&, const OutputView&, const Config&,
 ///             Workspace);
 ///
+/// A kernel that wants W in a layout of its own also has
+///
+///   void prepare(const ContextT&, const WeightView&, const Config&, Workspace);
+///
+/// which writes it into the workspace, once for each content of W, before spmm() with the same
+/// workspace. Plans that are bound to weights (autotune) do so when they are bound.
+///
 /// Every element of Y is written. Nothing is allocated, nothing waits for the device. `format` must
 /// hold a complete encoding (no overflow); on the device its counts stay on the device.
 /// A Config is a plain aggregate with a `name`, `fields()`, the list `all()` that it offers, and
@@ -19,22 +26,37 @@
 
 #include "spiketune/core/context.hpp"
 #include "spiketune/core/dtype.hpp"
+#include "spiketune/core/portable.hpp"
 #include "spiketune/formats/format.hpp"
 
 namespace spiketune {
 
-/// W: row-major [K, N], leading dimension N; f32, f16 or bf16.
+/// W: row-major [K, N], leading dimension N; f32, f16 or bf16, or quantised: integers s8 or s4, of
+/// which column n stands for scales[n] times as much. Element row·N + column of s4 is in byte
+/// (row·N + column) / 2, whatever N is.
 struct WeightView {
   const void* data = nullptr;
   DType type = DType::f32;
   std::uint32_t k = 0;
   std::uint32_t n = 0;
   Space space = Space::host;
+  const float* scales = nullptr;  ///< [N] where quantised, in the memory of W; null: all 1
 
-  [[nodiscard]] std::uint64_t bytes() const { return std::uint64_t{k} * n * bits_of(type) / 8; }
+  [[nodiscard]] std::uint64_t bytes() const {
+    return (std::uint64_t{k} * n * bits_of(type) + 7) / 8;
+  }
 };
 
-/// Y: row-major [M, N], leading dimension N, rows in the order of the format; f32 or W's type.
+/// Element `i` = row·N + column of quantised weights, without its scale.
+SPIKETUNE_HD inline int load_integer(const void* data, DType type, std::uint64_t i) {
+  if (type == DType::s8) return static_cast<const std::int8_t*>(data)[i];
+  const unsigned both = static_cast<const std::uint8_t*>(data)[i / 2];
+  const unsigned nibble = both >> (i % 2 * 4) & 15u;
+  return static_cast<int>(nibble ^ 8u) - 8;
+}
+
+/// Y: row-major [M, N], leading dimension N, rows in the order of the format; f32 or W's type, or
+/// any of f32, f16 and bf16 where W is quantised.
 struct OutputView {
   void* data = nullptr;
   DType type = DType::f32;
@@ -44,6 +66,9 @@ struct OutputView {
 
   [[nodiscard]] std::uint64_t bytes() const { return m * n * bits_of(type) / 8; }
 };
+
+/// Why W and Y cannot be of these types; empty where they can.
+[[nodiscard]] std::string why_not_types(DType weights, DType output);
 
 /// Throws Error(invalid_argument) unless shapes, types and memory spaces fit together.
 void check_spmm(const FormatBase& format, const WeightView& weights, const OutputView& output,

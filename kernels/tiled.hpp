@@ -22,8 +22,9 @@ struct Tiled {
     visit("tile", self.tile);
   }
   [[nodiscard]] static std::vector<Tiled> all() { return {{64}}; }
-  [[nodiscard]] std::string why_invalid(const EncodedLayout&, const WeightView&,
+  [[nodiscard]] std::string why_invalid(const EncodedLayout&, const WeightView& weights,
                                         const OutputView&) const {
+    if (!is_floating(weights.type)) return "W must be f32, f16 or bf16";
     return tile == 64 ? "" : "tile must be 64";
   }
   bool operator==(const Tiled&) const = default;

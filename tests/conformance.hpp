@@ -162,10 +162,18 @@ inline void Conformance::expect_products(const Logical& logical, DType storage, 
   const Placed spikes = place(logical, storage, kind);
   if (refuses(spikes.view, weights)) return;
   const std::uint64_t m = logical.shape.m();
-  const auto w = integer_weights(std::uint64_t{logical.shape.k} * n, 7);
+  const std::uint64_t count = std::uint64_t{logical.shape.k} * n;
+  auto w = is_quantised(weights) ? quantised_weights(count, weights, 7) : integer_weights(count, 7);
   const auto w_bytes = to_type(w, weights);
   const Buffer w_memory = device->upload(w_bytes.data(), w_bytes.size());
-  const WeightView w_view{w_memory.data(), weights, logical.shape.k, n, device->space()};
+  WeightView w_view{w_memory.data(), weights, logical.shape.k, n, device->space()};
+  std::vector<float> scales(n);
+  for (std::uint32_t j = 0; j < n; ++j) scales[j] = j % 3 == 0 ? 0.5f : 0.25f;
+  const Buffer scale_memory = device->upload(scales.data(), n * sizeof(float));
+  if (is_quantised(weights)) {
+    w_view.scales = static_cast<const float*>(scale_memory.data());
+    for (std::uint64_t i = 0; i < count; ++i) w[i] *= scales[i % n];
+  }
   const std::vector<double> expected = oracle(logical, order, w, n);
   const auto encoding = encode(spikes.view, order, weights);
   if (encoding->status().lost != 0) return;  // a lossy format that lost something here
@@ -295,11 +303,10 @@ class ConformanceTests : public Conformance {
   }
 
   void multiplies_exactly() {
-    const std::pair<DType, DType> types[] = {{DType::f32, DType::f32},
-                                             {DType::f16, DType::f16},
-                                             {DType::f16, DType::f32},
-                                             {DType::bf16, DType::bf16},
-                                             {DType::bf16, DType::f32}};
+    const std::pair<DType, DType> types[] = {
+        {DType::f32, DType::f32},   {DType::f16, DType::f16},  {DType::f16, DType::f32},
+        {DType::bf16, DType::bf16}, {DType::bf16, DType::f32}, {DType::s8, DType::f32},
+        {DType::s8, DType::f16},    {DType::s4, DType::bf16},  {DType::s4, DType::f32}};
     for (const auto& [weights, output] : types) {
       for (const SpikeShape& shape : shapes()) {
         if (shape.k > 10000) continue;  // wide rows are for the encoders
@@ -313,13 +320,16 @@ class ConformanceTests : public Conformance {
       }
       expect_products(random_spikes({2, 33, 160}, 0.2, ValueKind::graded2, 5), DType::u2,
                       ValueKind::graded2, RowOrder::time_major, 40, weights, output);
-      if (is_floating(weights)) {
-        expect_products(random_spikes({2, 33, 160}, 0.2, ValueKind::graded, 5), weights,
-                        ValueKind::graded, RowOrder::time_major, 40, weights, output);
-      }
+      const DType storage = is_floating(weights) ? weights : DType::f32;
+      expect_products(random_spikes({2, 33, 160}, 0.2, ValueKind::graded, 5), storage,
+                      ValueKind::graded, RowOrder::time_major, 40, weights, output);
     }
     expect_products(random_spikes({1, 130, 520}, 0.05, ValueKind::binary, 5), DType::bit,
                     ValueKind::binary, RowOrder::time_major, 512, DType::f16, DType::f32);
+    // Longer than what a block of any kernel keeps in shared memory.
+    const Logical longer = random_spikes({1, 70, 9000}, 0.05, ValueKind::binary, 6);
+    expect_products(longer, DType::u8, ValueKind::binary, RowOrder::time_major, 136, DType::s4,
+                    DType::f32);
   }
 
   void reports_the_capacity_it_needs() {

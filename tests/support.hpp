@@ -72,8 +72,18 @@ inline std::vector<float> integer_weights(std::uint64_t count, unsigned seed) {
   return result;
 }
 
+/// Of a quantised type, every value that it has; the sums of a test stay exact in f32.
+inline std::vector<float> quantised_weights(std::uint64_t count, DType type, unsigned seed) {
+  std::mt19937 random(seed);
+  const int top = type == DType::s8 ? 127 : 7;
+  std::uniform_int_distribution<int> any(-top - 1, top);
+  std::vector<float> result(count);
+  for (float& value : result) value = static_cast<float>(any(random));
+  return result;
+}
+
 inline std::vector<std::byte> to_type(const std::vector<float>& values, DType type) {
-  std::vector<std::byte> bytes(values.size() * bits_of(type) / 8);
+  std::vector<std::byte> bytes((values.size() * bits_of(type) + 7) / 8);
   for (std::size_t i = 0; i < values.size(); ++i) {
     switch (type) {
       case DType::f16:
@@ -81,6 +91,12 @@ inline std::vector<std::byte> to_type(const std::vector<float>& values, DType ty
         break;
       case DType::bf16:
         reinterpret_cast<Bfloat16*>(bytes.data())[i] = to_bfloat16(values[i]);
+        break;
+      case DType::s8:
+        bytes[i] = static_cast<std::byte>(static_cast<int>(values[i]));
+        break;
+      case DType::s4:
+        bytes[i / 2] |= static_cast<std::byte>((static_cast<int>(values[i]) & 15) << i % 2 * 4);
         break;
       default:
         reinterpret_cast<float*>(bytes.data())[i] = values[i];

@@ -6,6 +6,7 @@
 #include "spiketune/autotune/format_encoding.hpp"
 #include "spiketune/encoders/dense.hpp"
 #include "spiketune/kernels/baselines/cuda/cublaslt.hpp"
+#include "spiketune/kernels/quantize.hpp"
 
 namespace spiketune {
 namespace {
@@ -14,7 +15,8 @@ using nlohmann::json;
 
 constexpr std::string_view kernel_name = "cublaslt.heuristic";
 
-/// Encode: this project's cast to W's type.
+/// Encode: this project's cast to W's type. Quantised W is turned into f16 when it is bound, which
+/// no time counts: what somebody without a product of integers would run.
 class CublasltEncoding final : public FormatEncoding<Dense, CudaContext> {
  public:
   using FormatEncoding::FormatEncoding;
@@ -23,6 +25,7 @@ class CublasltEncoding final : public FormatEncoding<Dense, CudaContext> {
                                   const OutputView& output) override {
     require_kernel(kernel, kernel_name);
     check_spmm(*encoded_, weights, output, Space::device);
+    if (is_quantised(weights.type)) return bind_dequantised(weights, output);
     check_weight_type(encoded_->params.type, weights);
     if (encoded_->layout.k() == 0 || output.bytes() == 0) {
       return [this, output] { fill(context_, output.data, 0, output.bytes()); };
@@ -30,6 +33,17 @@ class CublasltEncoding final : public FormatEncoding<Dense, CudaContext> {
     auto matmul = std::make_shared<baselines::CublasltMatmul>(context_, encoded_->values.data,
                                                               weights, output);
     return [matmul = std::move(matmul)] { matmul->run(); };
+  }
+
+ private:
+  std::function<void()> bind_dequantised(const WeightView& weights, const OutputView& output) {
+    auto values = std::make_shared<Buffer>(
+        allocate(context_, std::uint64_t{weights.k} * weights.n * sizeof(Half)));
+    dequantize(context_, weights, values->data(), DType::f16);
+    const WeightView halves{values->data(), DType::f16, weights.k, weights.n, Space::device};
+    return [bound = bind_spmm(kernel_name, {}, halves, output), values = std::move(values)] {
+      bound();
+    };
   }
 };
 
@@ -41,7 +55,7 @@ class CublasltPlugin final : public CudaBaseline {
   }
 
   std::vector<json> params(const EncodedLayout&, DType weights) const override {
-    json result = fields_to_json(Dense::Params{weights});
+    json result = fields_to_json(Dense::Params{is_quantised(weights) ? DType::f16 : weights});
     // The tensor cores round f32 to 10 bits of mantissa: not the same product for every W.
     if (weights == DType::f32) result["compute"] = "tf32";
     return {result};
@@ -57,7 +71,10 @@ class CublasltPlugin final : public CudaBaseline {
   }
 
   std::string why_invalid(std::string_view kernel, const json&, const EncodedLayout&,
-                          const WeightView&, const OutputView&) const override {
+                          const WeightView& weights, const OutputView& output) const override {
+    if (is_quantised(weights.type) && output.type == DType::bf16) {
+      return "quantised W becomes f16, of which Y must be, or f32";
+    }
     return kernel == kernel_name ? "" : "no such kernel";
   }
 };

@@ -304,6 +304,7 @@ class CusparsePlugin final : public CudaBaseline {
   }
 
   std::vector<json> params(const EncodedLayout&, DType weights) const override {
+    if (!is_floating(weights)) return {};
     return {fields_to_json(ValueType{weights})};
   }
 
@@ -321,7 +322,8 @@ class CusparsePlugin final : public CudaBaseline {
   }
 
   std::string why_invalid(std::string_view kernel, const json&, const EncodedLayout&,
-                          const WeightView&, const OutputView& output) const override {
+                          const WeightView& weights, const OutputView& output) const override {
+    if (!is_floating(weights.type)) return "W must be f32, f16 or bf16";
     const Algorithm* algorithm = find_algorithm(format_, kernel);
     if (algorithm == nullptr) return "no such kernel";
     if (!algorithm->adds_to_y || output.type == DType::f32) return "";

@@ -202,6 +202,7 @@ class BlockPlugin final : public CudaBaseline {
   }
 
   std::vector<json> params(const EncodedLayout&, DType weights) const override {
+    if (!is_floating(weights)) return {};
     json result = fields_to_json(ValueType{weights});
     result["block_size"] = block_size_;
     return {result};
@@ -212,7 +213,8 @@ class BlockPlugin final : public CudaBaseline {
                                     std::optional<std::uint64_t> capacity) const override;
 
   std::string why_invalid(std::string_view kernel, const json&, const EncodedLayout&,
-                          const WeightView&, const OutputView&) const override {
+                          const WeightView& weights, const OutputView&) const override {
+    if (!is_floating(weights.type)) return "W must be f32, f16 or bf16";
     return kernel == BlockEncoding::kernel_name(format_, block_size_) ? "" : "no such kernel";
   }
 

@@ -137,6 +137,7 @@ class CusparseltPlugin final : public CudaBaseline {
   }
 
   std::vector<json> params(const EncodedLayout&, DType weights) const override {
+    if (!is_floating(weights)) return {};
     // For f32 the library does not do 2:4; why_invalid() says so.
     return {fields_to_json(ValueType{weights == DType::f32 ? DType::f16 : weights})};
   }
@@ -154,7 +155,9 @@ class CusparseltPlugin final : public CudaBaseline {
   std::string why_invalid(std::string_view kernel, const json&, const EncodedLayout&,
                           const WeightView& weights, const OutputView& output) const override {
     if (kernel != kernel_name) return "no such kernel";
-    if (weights.type == DType::f32) return "cuSPARSELt's 2:4 is for W in f16 and bf16";
+    if (weights.type != DType::f16 && weights.type != DType::bf16) {
+      return "cuSPARSELt's 2:4 is for W in f16 and bf16";
+    }
     return output.type == weights.type ? "" : "cuSPARSELt writes Y in W's type only";
   }
 };

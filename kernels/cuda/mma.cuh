@@ -66,6 +66,22 @@ __device__ void mma_m16n8k16(float (&d)[4], const std::uint32_t (&a)[4], std::ui
 #endif
 }
 
+/// d += the number of bits that a row of A and a column of B share, of 256. Lane 4·i + j holds of
+/// each of its rows and columns two words of the eight; which two does not matter, as long as A and
+/// B agree: a = {row i, row i + 8, row i again, row i + 8 again}, b of column i.
+__device__ inline void mma_m16n8k256(std::int32_t (&d)[4], const std::uint32_t (&a)[4],
+                                     std::uint32_t b0, std::uint32_t b1) {
+#if defined(__CUDA_ARCH__)
+  asm volatile(
+      "mma.sync.aligned.m16n8k256.row.col.s32.b1.b1.s32.and.popc "
+      "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+      : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+#elif defined(SPIKETUNE_EMULATED)
+  emulation::mma_m16n8k256(d, a, b0, b1);
+#endif
+}
+
 /// Four 8 × 8 matrices of 16-bit elements from shared memory, transposed: `row` of lane 8·i + j is
 /// row j of matrix i, and loaded[i] has elements [2·(lane % 4) + {0, 1}][lane / 4] of it.
 __device__ inline void load_transposed(std::uint32_t (&loaded)[4], const void* row) {

@@ -19,7 +19,24 @@ constexpr std::uint32_t chunk = 1024;  // columns of S listed at a time
 constexpr unsigned max_threads = 1024;
 
 template <class W>
-__global__ void reference_rows(const SpikeView spikes, const RowMap map, const W* __restrict__ w,
+struct Plain {
+  const W* w;
+  std::uint32_t n;
+  __device__ double operator()(std::uint32_t row, std::uint64_t column) const {
+    return static_cast<double>(to_float(w[std::uint64_t{row} * n + column]));
+  }
+};
+
+struct Quantised {
+  WeightView w;
+  __device__ double operator()(std::uint32_t row, std::uint64_t column) const {
+    const double scale = w.scales == nullptr ? 1.0 : static_cast<double>(w.scales[column]);
+    return scale * load_integer(w.data, w.type, std::uint64_t{row} * w.n + column);
+  }
+};
+
+template <class Weights>
+__global__ void reference_rows(const SpikeView spikes, const RowMap map, const Weights weights,
                                double* __restrict__ y, std::uint32_t n) {
   __shared__ std::uint32_t columns[chunk];
   __shared__ float values[chunk];
@@ -45,8 +62,7 @@ __global__ void reference_rows(const SpikeView spikes, const RowMap map, const W
       __syncthreads();
       if (j < n) {
         for (unsigned i = 0; i < count; ++i) {
-          sum += static_cast<double>(values[i]) *
-                 static_cast<double>(to_float(w[std::uint64_t{columns[i]} * n + j]));
+          sum += static_cast<double>(values[i]) * weights(columns[i], j);
         }
       }
       __syncthreads();
@@ -55,18 +71,16 @@ __global__ void reference_rows(const SpikeView spikes, const RowMap map, const W
   }
 }
 
-template <class W>
+template <class Weights>
 void launch_reference(const CudaContext& context, const SpikeView& spikes, const RowMap& map,
-                      const WeightView& weights, double* y) {
-  const unsigned threads =
-      std::min(max_threads, static_cast<unsigned>(ceil_div(weights.n, 32) * 32));
+                      const Weights& weights, std::uint32_t n, double* y) {
+  const unsigned threads = std::min(max_threads, static_cast<unsigned>(ceil_div(n, 32) * 32));
   const dim3 grid(static_cast<unsigned>(std::min<std::uint64_t>(spikes.shape.m(), 1u << 20)),
-                  static_cast<unsigned>(ceil_div(weights.n, threads)));
+                  static_cast<unsigned>(ceil_div(n, threads)));
   if (grid.y > 65535) {
     throw Error(ErrorCode::unsupported, "reference product: N above 67,107,840 columns");
   }
-  reference_rows<W><<<grid, threads, 0, context.stream>>>(
-      spikes, map, static_cast<const W*>(weights.data), y, weights.n);
+  reference_rows<<<grid, threads, 0, context.stream>>>(spikes, map, weights, y, n);
   check_launch();
 }
 
@@ -78,15 +92,18 @@ void reference_spmm(const CudaContext& context, const SpikeView& spikes, RowOrde
   check_reference(spikes, weights, y, Space::device);
   if (spikes.shape.m() == 0 || weights.n == 0) return;
   const RowMap map{spikes.shape.timesteps, spikes.shape.rows, spikes.row_order, order};
-  switch (weights.type) {
-    case DType::f16:
-      cuda::launch_reference<Half>(context, spikes, map, weights, y);
-      break;
-    case DType::bf16:
-      cuda::launch_reference<Bfloat16>(context, spikes, map, weights, y);
-      break;
-    default:
-      cuda::launch_reference<float>(context, spikes, map, weights, y);
+  const auto run = [&](const auto& w) {
+    cuda::launch_reference(context, spikes, map, w, weights.n, y);
+  };
+  const std::uint32_t n = weights.n;
+  if (is_quantised(weights.type)) {
+    run(cuda::Quantised{weights});
+  } else if (weights.type == DType::f16) {
+    run(cuda::Plain<Half>{static_cast<const Half*>(weights.data), n});
+  } else if (weights.type == DType::bf16) {
+    run(cuda::Plain<Bfloat16>{static_cast<const Bfloat16*>(weights.data), n});
+  } else {
+    run(cuda::Plain<float>{static_cast<const float*>(weights.data), n});
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include "spiketune/core/half.hpp"
 #include "spiketune/core/parallel.hpp"
+#include "spiketune/kernels/quantize.hpp"
 
 // One binary, the widest vectors the machine has. Sanitizers cannot resolve ifuncs this early.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
@@ -64,6 +65,10 @@ const float* weights_as_float(const HostContext& context, const WeightView& weig
                               float* scratch) {
   if (weights.type == DType::f32) return static_cast<const float*>(weights.data);
   const std::uint64_t count = std::uint64_t{weights.k} * weights.n;
+  if (is_quantised(weights.type)) {
+    dequantize(context, weights, scratch, DType::f32);
+    return scratch;
+  }
   const bool half = weights.type == DType::f16;
   parallel_for(context, count, 16384, [&](std::uint64_t i) {
     scratch[i] = half ? to_float(static_cast<const Half*>(weights.data)[i])

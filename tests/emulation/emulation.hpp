@@ -132,6 +132,30 @@ void mma_m16n8k16(float (&d)[4], const std::uint32_t (&a)[4], std::uint32_t b0, 
   }
 }
 
+/// d += shared bits as the warp's mma.m16n8k256.and.popc counts them.
+inline void mma_m16n8k256(std::int32_t (&d)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
+                          std::uint32_t b1) {
+  const unsigned row = lane() / 4;
+  const unsigned column = lane() % 4 * 2;
+  std::uint64_t left[2][4];  // rows r and r + 8 as halves of a word; words 0-3 and 4-7
+  for (unsigned half = 0; half < 2; ++half) {
+    const std::uint64_t* words =
+        warp_exchange(std::uint64_t{a[2 * half + 1]} << 32 | a[2 * half], 0xffffffffu, multiply_a);
+    std::copy_n(words + 4 * row, 4, left[half]);
+  }
+  const std::uint64_t* words = warp_exchange(std::uint64_t{b1} << 32 | b0, 0xffffffffu, multiply_b);
+  for (unsigned below = 0; below < 2; ++below) {
+    for (unsigned right = 0; right < 2; ++right) {
+      for (unsigned k = 0; k < 8; ++k) {
+        const auto bits = static_cast<std::uint32_t>(left[k / 4][k % 4] >> 32 * below);
+        const auto others =
+            static_cast<std::uint32_t>(words[4 * (column + right) + k % 4] >> k / 4 * 32);
+        d[2 * below + right] += std::popcount(bits & others);
+      }
+    }
+  }
+}
+
 inline void load_transposed(std::uint32_t (&loaded)[4], const void* row) {
   if (reinterpret_cast<std::uintptr_t>(row) % 16 != 0) throw "misaligned matrix";
   const std::uint64_t* rows =

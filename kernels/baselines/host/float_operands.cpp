@@ -4,6 +4,7 @@
 
 #include "spiketune/core/half.hpp"
 #include "spiketune/core/parallel.hpp"
+#include "spiketune/kernels/quantize.hpp"
 
 namespace spiketune::baselines {
 namespace {
@@ -25,7 +26,9 @@ FloatOperands::FloatOperands(const HostContext& context, const WeightView& weigh
   if (weights.type != DType::f32) {
     converted_weights_ = allocate(context, count * sizeof(float));
     auto* to = static_cast<float*>(converted_weights_.data());
-    if (weights.type == DType::f16) {
+    if (is_quantised(weights.type)) {
+      dequantize(context, weights, to, DType::f32);
+    } else if (weights.type == DType::f16) {
       convert(context, static_cast<const Half*>(weights.data), to, count);
     } else {
       convert(context, static_cast<const Bfloat16*>(weights.data), to, count);
