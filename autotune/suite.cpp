@@ -274,8 +274,9 @@ std::vector<PlannedProblem> expand(const SuiteEntry& entry) {
        entry.weights.empty() ? std::vector{entry.base.weights} : entry.weights) {
     for (PlannedProblem planned : problems) {
       planned.problem.weights = weights;
-      // Y of f32 goes with every W; another type only with its own.
-      if (planned.problem.output != DType::f32) planned.problem.output = weights;
+      // Y of f32 goes with every W; another type only with its own, or with quantised W.
+      const bool own_type = planned.problem.output != DType::f32 && is_floating(weights);
+      if (own_type) planned.problem.output = weights;
       check_problem(planned.problem);
       result.push_back(std::move(planned));
     }

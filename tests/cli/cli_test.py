@@ -52,14 +52,14 @@ class CliTest(unittest.TestCase):
         self.assertTrue(lines[0].startswith("spiketune: "), lines[0])
         self.assertIn(message, lines[0])
 
-    def report(self, name="report.json"):
+    def report(self, name="report.json", schema="report"):
         with open(self.path / name, encoding="utf-8") as file:
             report = json.load(file)
         try:
             from jsonschema import Draft202012Validator
         except ImportError:
             return report
-        with open(SOURCE / "results/schema/report.schema.json", encoding="utf-8") as file:
+        with open(SOURCE / f"results/schema/{schema}.schema.json", encoding="utf-8") as file:
             errors = list(Draft202012Validator(json.load(file)).iter_errors(report))
         self.assertEqual([error.message for error in errors[:3]], [])
         return report
@@ -198,7 +198,8 @@ class CliTest(unittest.TestCase):
         self.assertEqual(len(report["winners"]), 2)
         self.assertIn("--density", report["argv"])
         self.assertIn("64×48×16", self.ok("report", "report.json"))
-        self.ok("report", "report.json", "--markdown", "report.md")
+        self.ok("report", "report.json", "--markdown", "report.md", "--t4", "t4.json")
+        self.assertEqual(len(self.report("t4.json", "t4")["results"]), len(self.report()["points"]))
         self.assertIn("# spiketune report", (self.path / "report.md").read_text(encoding="utf-8"))
         self.assertEqual([], list(self.path.glob("*.tmp")))
 
