@@ -1,6 +1,6 @@
 #pragma once
 /// \file
-/// The list of built-in formats. A new one costs its include and its line here.
+/// The list of built-in formats. A new one costs its includes and its name here.
 
 #include "spiketune/autotune/adapt.hpp"
 #include "spiketune/encoders/bitmap.hpp"
@@ -30,20 +30,21 @@
 
 namespace spiketune {
 
+template <class... Formats>
+struct FormatList {};
+using BuiltinFormats =
+    FormatList<Dense, Coo, Csr, Csc, Ell, Sell, Hyb, Bsr, Cvs, TwoFour, Vnm, Bitmap>;
+
+namespace detail {
+template <class ContextT, class... Formats>
+void add_each(Registry& registry, FormatList<Formats...>) {
+  (registry.add(adapt<Formats, ContextT>()), ...);
+}
+}  // namespace detail
+
 template <class ContextT>
 void add_builtin_formats(Registry& registry) {
-  registry.add(adapt<Dense, ContextT>());
-  registry.add(adapt<Coo, ContextT>());
-  registry.add(adapt<Csr, ContextT>());
-  registry.add(adapt<Csc, ContextT>());
-  registry.add(adapt<Ell, ContextT>());
-  registry.add(adapt<Sell, ContextT>());
-  registry.add(adapt<Hyb, ContextT>());
-  registry.add(adapt<Bsr, ContextT>());
-  registry.add(adapt<Cvs, ContextT>());
-  registry.add(adapt<TwoFour, ContextT>());
-  registry.add(adapt<Vnm, ContextT>());
-  registry.add(adapt<Bitmap, ContextT>());
+  detail::add_each<ContextT>(registry, BuiltinFormats{});
   registry.add(adapt_lossy<TwoFour, ContextT>("two_four_prune", {{.prune = true}}));
   registry.add(adapt_lossy<Vnm, ContextT>("vnm_prune", {{.v = 16, .m = 8, .prune = true},
                                                         {.v = 64, .m = 8, .prune = true},

@@ -2,7 +2,7 @@
 /// \file
 /// A format as the autotuner sees it: its encoder and its kernels, type-erased.
 ///
-/// Built-in formats become plugins through autotune/adapt.hpp, one line each in
+/// Built-in formats become plugins through autotune/adapt.hpp, each a name in
 /// autotune/builtin_formats.hpp. A format of your own does the same in a shared library:
 ///
 ///   extern "C" int spiketune_plugin_abi() { return spiketune::plugin_abi; }

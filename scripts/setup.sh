@@ -16,7 +16,7 @@ TEST_PACKAGES=(python3 python3-numpy python3-scipy python3-jsonschema python3-h5
   python3-flatbuffers python3-lz4 python3-zstandard clang-format-14 clang-tidy-14 shellcheck libboost-context-dev libomp-14-dev)
 # Speeds things up or widens what is tested; a machine that does not offer them goes on without.
 # shellcheck disable=SC2034
-OPTIONAL_PACKAGES=(ccache chromium munge slurmctld slurmd slurm-client)
+OPTIONAL_PACKAGES=(ccache python3-venv python3-dev chromium munge slurmctld slurmd slurm-client)
 
 # The packages among "$@" that are not installed.
 missing_packages() {

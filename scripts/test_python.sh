@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Installs the Python package into a virtual environment, as a user would, and runs its tests.
+# Exit code 77, with the reason, where a virtual environment or PyPI cannot be had.
+#
+# usage: scripts/test_python.sh [FOLDER]     default: build/python-venv
+set -euo pipefail
+cd "$(dirname "$0")/.."
+venv=${1:-build/python-venv}
+
+skip() {
+  echo "skipped: $1"
+  exit 77
+}
+
+python=$(command -v python3) || skip "no python3"
+"$python" -c 'import sys, sysconfig, os; os.path.exists(sysconfig.get_paths()["include"] + "/Python.h") or sys.exit(1)' ||
+  skip "no Python headers (Debian, Ubuntu: python3-dev)"
+[ -x "$venv/bin/pip" ] || "$python" -m venv "$venv" >/dev/null 2>&1 || skip "no virtual environments (Debian, Ubuntu: python3-venv)"
+"$venv/bin/pip" install --quiet --disable-pip-version-check --retries 1 scikit-build-core nanobind numpy pytest scipy pandas ||
+  skip "pip cannot install from PyPI here"
+
+export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
+"$venv/bin/pip" install --quiet --disable-pip-version-check --no-build-isolation --no-deps .
+cd "$venv" # so that the installed package is tested, not the sources
+bin/python -m pytest --quiet --override-ini testpaths= -p no:cacheprovider "$OLDPWD/python/tests"
