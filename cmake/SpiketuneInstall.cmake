@@ -17,5 +17,21 @@ install(EXPORT spiketune_targets NAMESPACE spiketune:: DESTINATION ${CMAKE_INSTA
 configure_package_config_file(cmake/spiketune-config.cmake.in ${PROJECT_BINARY_DIR}/spiketune-config.cmake
                               INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/spiketune)
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/spiketune-config-version.cmake COMPATIBILITY SameMinorVersion)
+# Where the libraries are in a folder of the architecture, the prefix is one folder further up.
+file(RELATIVE_PATH pc_prefix /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+configure_file(cmake/spiketune.pc.in ${PROJECT_BINARY_DIR}/spiketune.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/spiketune.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 install(FILES ${PROJECT_BINARY_DIR}/spiketune-config.cmake ${PROJECT_BINARY_DIR}/spiketune-config-version.cmake
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/spiketune)
+
+# cpack -G DEB
+set(CPACK_PACKAGE_NAME libspiketune-dev)
+set(CPACK_PACKAGE_CONTACT "the authors of spiketune")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "${PROJECT_DESCRIPTION}")
+set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_SECTION libdevel)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_PACKAGE_DEPENDS "nlohmann-json3-dev, libfmt-dev, libzip-dev")
+set(CPACK_STRIP_FILES ON)
+include(CPack)
