@@ -35,18 +35,23 @@ cmake --build "$build" --parallel "$(job_count)" | tail -n 1
 mkdir -p "$logs"
 rm -f "$logs"/*
 
+# A quarter of the cores for the tests of the host, the others for compute-sanitizer.
 say "Running all tests"
-ctest --test-dir "$build" --parallel "$(job_count)" --label-exclude 'gpu|lint' --output-junit "$PWD/$logs/host.xml" \
-  --output-on-failure >"$logs/host.txt" || tail -n 40 "$logs/host.txt"
-tail -n 3 "$logs/host.txt"
+jobs=$(job_count)
+side=$(((jobs + 3) / 4))
+ctest --test-dir "$build" --parallel "$side" --label-exclude 'gpu|lint' --output-junit "$PWD/$logs/host.xml" \
+  --output-on-failure >"$logs/host.txt" &
+host_tests=$!
 "$build/tests/spiketune_gpu_tests" --gtest_brief=1 --gtest_output="json:$logs/gpu.json" | tail -n 60 || true
 
 if [ "$sanitize" = yes ]; then
   sanitizer=$(command -v compute-sanitizer || echo /usr/local/cuda/bin/compute-sanitizer)
   [ -x "$sanitizer" ] || die "compute-sanitizer is needed (or --skip-sanitizer)"
   tools=(memcheck racecheck initcheck synccheck)
-  shards=$((($(job_count) + ${#tools[@]} - 1) / ${#tools[@]}))
+  shards=$(((jobs - side) / ${#tools[@]}))
+  [ "$shards" -gt 0 ] || shards=1
   say "compute-sanitizer: ${tools[*]}, each in $shards processes"
+  checks=()
   # The libraries behind the baselines are not ours to check; times mean nothing here.
   filter='-*cusparse*:*cublas*:*Measure*:*Huge*:*BeyondFourBillion*'
   for tool in "${tools[@]}"; do
@@ -58,15 +63,19 @@ if [ "$sanitize" = yes ]; then
         "$sanitizer" --tool "$tool" "${options[@]}" --error-exitcode 9 --print-limit 20 \
         "$build/tests/spiketune_gpu_tests" --gtest_brief=1 --gtest_filter="$filter" \
         >"$logs/$tool.$shard.txt" 2>&1 &
+      checks+=($!)
     done
   done
-  wait
+  for check in "${checks[@]}"; do wait "$check" || true; done
   for tool in "${tools[@]}"; do
     for log in "$logs/$tool".*.txt; do
       grep -qE '(ERROR SUMMARY: 0 errors|RACECHECK SUMMARY: 0 hazards)' "$log" || tail -n 30 "$log"
     done
   done
 fi
+
+wait "$host_tests" || tail -n 40 "$logs/host.txt"
+tail -n 3 "$logs/host.txt"
 
 python3 - "$logs" "$out" "$hash" "$sanitize" <<'PY'
 import datetime, glob, json, os, re, subprocess, sys
