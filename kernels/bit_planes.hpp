@@ -31,7 +31,7 @@ struct BitPlanes {
     visit("tile_n", self.tile_n);
   }
   [[nodiscard]] static std::vector<BitPlanes> all() {
-    return {{0, 0}, {256, 128}, {128, 128}, {256, 64}};
+    return {{0, 0}, {128, 128}, {256, 64}, {256, 128}};
   }
   /// W must be s8 or s4, spikes binary.
   [[nodiscard]] std::string why_invalid(const EncodedLayout& layout, const WeightView& weights,

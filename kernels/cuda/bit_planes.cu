@@ -257,7 +257,7 @@ Tiling choose_tiling(const CudaContext& context, const BitPlanes& config, const 
   };
   Tiling best;
   double least = 0;
-  for (const Option& option : {Option{256, 128, 1}, {128, 128, 1.1}, {256, 64, 1.2}}) {
+  for (const Option& option : {Option{128, 128, 1}, {256, 64, 1.1}, {256, 128, 1.2}}) {
     if (config.tile_m != 0 && config.tile_m != option.tile_m) continue;
     if (config.tile_n != 0 && config.tile_n != option.tile_n) continue;
     const Tiling tiling =

@@ -126,7 +126,7 @@ class CliTest(unittest.TestCase):
 
     def test_tuned_points_are_kept(self):
         shape = ["--shape", "64x48x16", "--timesteps", "2"]
-        self.fails(1, "nothing was tuned for", "plan", *shape)
+        self.fails(1, "nothing was tuned for", "plan", "--for", "nobody", *shape)
         self.ok("sweep", *SMALL, "--density", "0.1,0.3", "--formats", "csr,dense", "--no-baselines", "--out", "report.json")
         self.assertIn(" 4 of ", self.ok("cache", "import", "report.json").replace("points; ", ""))
         shown = json.loads(self.ok("cache", "show", "--json"))
