@@ -671,6 +671,7 @@ __device__ inline std::uint64_t place_tile(const TileTask& task, std::uint64_t t
 /// Adds what a block has counted to the status. All threads call.
 __device__ inline void add_tally(EncodeStatus* status, const Tally& tally) {
   add_to(&status->nnz, tally.spikes);
+  __syncthreads();  // both are added up in the same shared word
   add_to(&status->lost, tally.lost);
 }
 
