@@ -1,7 +1,7 @@
 #include "spiketune/encoders/bsr.hpp"
 
 #include "spiketune/encoders/cuda/decode.cuh"
-#include "spiketune/encoders/cuda/tile.cuh"
+#include "spiketune/encoders/cuda/place.cuh"
 #include "spiketune/encoders/values.hpp"
 
 namespace spiketune {
@@ -10,6 +10,7 @@ namespace {
 
 /// A unit is a block, bit i of the word in which it begins: the i-th block of that word.
 struct EmitBsr {
+  static constexpr bool placed = true;
   static constexpr bool each_spike = false;
   static constexpr bool unites_rows = true;
   static constexpr bool needs_spare = false;
@@ -44,28 +45,38 @@ struct EmitBsr {
     }
     return result;
   }
-  __device__ void store(const TileBits& bits, const std::uint32_t* staged, const std::uint32_t*,
-                        std::uint64_t first, std::uint32_t count) const {
+  __device__ void store(const TileBits& bits, const Units& units, const std::uint32_t*,
+                        std::uint64_t first) const {
     if (first >= bsr.capacity) return;
-    count = static_cast<std::uint32_t>(std::min<std::uint64_t>(count, bsr.capacity - first));
+    const auto count =
+        static_cast<std::uint32_t>(std::min<std::uint64_t>(units.total, bsr.capacity - first));
     const std::uint32_t b = bsr.block_size();
     const auto block_column = [&](std::uint32_t unit) {
       const std::uint32_t column = 32 * (bits.first_word + column_of(unit) / 32);
       return column / b + column_of(unit) % 32;
     };
     for (std::uint32_t i = threadIdx.x; i < count; i += tile_threads) {
-      store_index(bsr.block_column_indices, first + i, block_column(staged[i]));
+      store_index(bsr.block_column_indices, first + i, block_column(units.find(i).next()));
     }
     std::uint32_t* patterns = bsr.patterns.data + first * bsr.words_per_block();
     detail::with_block_size(bsr, [&]<std::uint32_t size>() {
       constexpr std::uint32_t per_block = size * size / 32;
-      for (std::uint32_t i = threadIdx.x; i < count * per_block; i += tile_threads) {
-        patterns[i] = pattern<size>(bits, staged[i / per_block], i % per_block);
+      using Piece = std::conditional_t<per_block == 2, uint2, uint4>;  // of a block
+      constexpr std::uint32_t words = sizeof(Piece) / sizeof(std::uint32_t);
+      for (std::uint32_t i = threadIdx.x; i < count * (per_block / words); i += tile_threads) {
+        const std::uint32_t unit = units.find(i / (per_block / words)).next();
+        const std::uint32_t begin = i % (per_block / words) * words;
+        Piece piece{pattern<size>(bits, unit, begin), pattern<size>(bits, unit, begin + 1)};
+        if constexpr (words == 4) {
+          piece.z = pattern<size>(bits, unit, begin + 2);
+          piece.w = pattern<size>(bits, unit, begin + 3);
+        }
+        reinterpret_cast<Piece*>(patterns)[i] = piece;
       }
     });
     if (bsr.values.type == DType::bit) return;
     for (std::uint32_t i = threadIdx.x; i < count * b * b; i += tile_threads) {
-      const std::uint32_t unit = staged[i / (b * b)];
+      const std::uint32_t unit = units.find(i / (b * b)).next();
       const std::uint32_t r = i % (b * b) / b;
       const std::uint32_t column = block_column(unit) * b + i % b;
       const std::uint32_t word = bits.word(group_of(unit) * b + r, column / 32 - bits.first_word);

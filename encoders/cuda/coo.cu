@@ -1,7 +1,7 @@
 #include "spiketune/encoders/coo.hpp"
 
 #include "spiketune/encoders/cuda/decode.cuh"
-#include "spiketune/encoders/cuda/tile.cuh"
+#include "spiketune/encoders/cuda/place.cuh"
 
 namespace spiketune {
 namespace cuda {
@@ -9,6 +9,7 @@ namespace {
 
 /// A unit is a nonzero, as in CSR, but it brings its row along and rows need no offsets.
 struct EmitCoo {
+  static constexpr bool placed = true;
   static constexpr bool each_spike = true;
   static constexpr bool unites_rows = false;
   static constexpr bool needs_spare = false;
@@ -18,24 +19,23 @@ struct EmitCoo {
   __device__ const std::uint32_t* units(const TileBits& bits, std::uint32_t*, Tally*) const {
     return bits.words;
   }
-  __device__ void store(const TileBits& bits, const std::uint32_t* staged, const std::uint32_t*,
-                        std::uint64_t first, std::uint32_t count) const {
+  __device__ void store(const TileBits& bits, const Units& units, const std::uint32_t*,
+                        std::uint64_t first) const {
     const auto row = [&](std::uint32_t unit) {
       return static_cast<std::uint32_t>(bits.first_row) + group_of(unit);
     };
     const std::uint32_t first_column = 32 * bits.first_word;
     store_units(
-        staged, first, count, coo.capacity, coo.values.type == DType::bit,
+        units, first, coo.capacity, coo.values.type == DType::bit,
         [&](std::uint64_t at, std::uint32_t unit) {
           const std::uint32_t column = first_column + column_of(unit);
           coo.row_indices[at] = row(unit);
           store_index(coo.column_indices, at, column);
           source.copy_to(coo.values, at, bits.first_row + group_of(unit), column);
         },
-        [&](std::uint64_t at, const uint4& units) {
-          reinterpret_cast<uint4*>(coo.row_indices.data)[at / 4] = {row(units.x), row(units.y),
-                                                                    row(units.z), row(units.w)};
-          store_columns(coo.column_indices, at, units, first_column);
+        [&](std::uint64_t at, const std::uint32_t(&of)[per_store]) {
+          store_rows(coo.row_indices.data, at, of, static_cast<std::uint32_t>(bits.first_row));
+          store_columns(coo.column_indices, at, of, first_column);
         });
   }
 };

@@ -5,7 +5,7 @@
 
 #include "spiketune/encoders/csc.hpp"
 
-#include "spiketune/encoders/cuda/tile.cuh"
+#include "spiketune/encoders/cuda/place.cuh"
 
 namespace spiketune {
 namespace cuda {
@@ -66,6 +66,7 @@ __global__ void __launch_bounds__(tile_threads, tile_blocks_per_sm)
 
 /// Rows of the transposed matrix are columns.
 struct EmitCsc {
+  static constexpr bool placed = true;
   static constexpr bool each_spike = true;
   static constexpr bool unites_rows = false;
   static constexpr bool needs_spare = false;
@@ -75,19 +76,19 @@ struct EmitCsc {
   __device__ const std::uint32_t* units(const TileBits& bits, std::uint32_t*, Tally*) const {
     return bits.words;
   }
-  __device__ void store(const TileBits& bits, const std::uint32_t* staged, const std::uint32_t*,
-                        std::uint64_t first, std::uint32_t count) const {
+  __device__ void store(const TileBits& bits, const Units& units, const std::uint32_t*,
+                        std::uint64_t first) const {
     const std::uint32_t first_row = 32 * bits.first_word;
     store_units(
-        staged, first, count, csc.capacity, csc.values.type == DType::bit,
+        units, first, csc.capacity, csc.values.type == DType::bit,
         [&](std::uint64_t at, std::uint32_t unit) {
           const std::uint32_t row = first_row + column_of(unit);
           store_index(csc.row_indices, at, row);
           source.copy_to(csc.values, at, row,
                          static_cast<std::uint32_t>(bits.first_row) + group_of(unit));
         },
-        [&](std::uint64_t at, const uint4& units) {
-          store_columns(csc.row_indices, at, units, first_row);
+        [&](std::uint64_t at, const std::uint32_t(&of)[per_store]) {
+          store_columns(csc.row_indices, at, of, first_row);
         });
   }
 };

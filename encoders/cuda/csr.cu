@@ -1,7 +1,7 @@
 #include "spiketune/encoders/csr.hpp"
 
 #include "spiketune/encoders/cuda/decode.cuh"
-#include "spiketune/encoders/cuda/tile.cuh"
+#include "spiketune/encoders/cuda/place.cuh"
 
 namespace spiketune {
 namespace cuda {
@@ -9,6 +9,7 @@ namespace {
 
 /// A unit is a nonzero; the words of units are the packed rows themselves.
 struct EmitCsr {
+  static constexpr bool placed = true;
   static constexpr bool each_spike = true;
   static constexpr bool unites_rows = false;
   static constexpr bool needs_spare = false;
@@ -18,18 +19,18 @@ struct EmitCsr {
   __device__ const std::uint32_t* units(const TileBits& bits, std::uint32_t*, Tally*) const {
     return bits.words;
   }
-  __device__ void store(const TileBits& bits, const std::uint32_t* staged, const std::uint32_t*,
-                        std::uint64_t first, std::uint32_t count) const {
+  __device__ void store(const TileBits& bits, const Units& units, const std::uint32_t*,
+                        std::uint64_t first) const {
     const std::uint32_t first_column = 32 * bits.first_word;
     store_units(
-        staged, first, count, csr.capacity, csr.values.type == DType::bit,
+        units, first, csr.capacity, csr.values.type == DType::bit,
         [&](std::uint64_t at, std::uint32_t unit) {
           const std::uint32_t column = first_column + column_of(unit);
           store_index(csr.column_indices, at, column);
           source.copy_to(csr.values, at, bits.first_row + group_of(unit), column);
         },
-        [&](std::uint64_t at, const uint4& units) {
-          store_columns(csr.column_indices, at, units, first_column);
+        [&](std::uint64_t at, const std::uint32_t(&of)[per_store]) {
+          store_columns(csr.column_indices, at, of, first_column);
         });
   }
 };

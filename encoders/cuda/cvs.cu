@@ -1,7 +1,7 @@
 #include "spiketune/encoders/cvs.hpp"
 
 #include "spiketune/encoders/cuda/decode.cuh"
-#include "spiketune/encoders/cuda/tile.cuh"
+#include "spiketune/encoders/cuda/place.cuh"
 #include "spiketune/encoders/values.hpp"
 
 namespace spiketune {
@@ -27,6 +27,7 @@ __device__ inline void transpose_8x8(std::uint32_t& low, std::uint32_t& high) {
 /// A unit is a vector: a column in which some row of the group has a spike. The masks of all
 /// columns are made at once, eight rows by eight columns: byte [strip of eight rows][column].
 struct EmitCvs {
+  static constexpr bool placed = true;
   static constexpr bool each_spike = false;
   static constexpr bool unites_rows = true;
   static constexpr bool needs_spare = true;
@@ -80,13 +81,12 @@ struct EmitCvs {
       }
     }
   }
-  __device__ void store(const TileBits& bits, const std::uint32_t* staged,
-                        const std::uint32_t* spare, std::uint64_t first,
-                        std::uint32_t count) const {
+  __device__ void store(const TileBits& bits, const Units& units, const std::uint32_t* spare,
+                        std::uint64_t first) const {
     const std::uint32_t v = cvs.vector();
     const std::uint32_t first_column = 32 * bits.first_word;
     store_units(
-        staged, first, count, cvs.capacity, cvs.values.type == DType::bit,
+        units, first, cvs.capacity, cvs.values.type == DType::bit,
         [&](std::uint64_t at, std::uint32_t unit) {
           const std::uint32_t column = first_column + column_of(unit);
           const std::uint32_t spikes = mask(bits, spare, unit);
@@ -98,15 +98,19 @@ struct EmitCvs {
                           column, (spikes >> r & 1u) != 0);
           }
         },
-        [&](std::uint64_t at, const uint4& units) {
-          store_columns(cvs.column_indices, at, units, first_column);
-          const std::uint32_t masks[4] = {mask(bits, spare, units.x), mask(bits, spare, units.y),
-                                          mask(bits, spare, units.z), mask(bits, spare, units.w)};
+        [&](std::uint64_t at, const std::uint32_t(&of)[per_store]) {
+          store_columns(cvs.column_indices, at, of, first_column);
+          std::uint32_t masks[per_store];
+#pragma unroll
+          for (std::uint32_t i = 0; i < per_store; ++i) masks[i] = mask(bits, spare, of[i]);
           if (cvs.masks.type == DType::u8) {
-            cvs.masks.as<std::uint32_t>()[at / 4] =
-                masks[0] | masks[1] << 8 | masks[2] << 16 | masks[3] << 24;
+            const auto four = [&](std::uint32_t i) {
+              return masks[i] | masks[i + 1] << 8 | masks[i + 2] << 16 | masks[i + 3] << 24;
+            };
+            cvs.masks.as<uint2>()[at / 8] = {four(0), four(4)};
           } else {
-            cvs.masks.as<uint2>()[at / 4] = {masks[0] | masks[1] << 16, masks[2] | masks[3] << 16};
+            const auto two = [&](std::uint32_t i) { return masks[i] | masks[i + 1] << 16; };
+            cvs.masks.as<uint4>()[at / 8] = {two(0), two(2), two(4), two(6)};
           }
         });
   }

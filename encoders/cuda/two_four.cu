@@ -1,7 +1,7 @@
 #include "spiketune/encoders/two_four.hpp"
 
 #include "spiketune/encoders/cuda/decode.cuh"
-#include "spiketune/encoders/cuda/tile.cuh"
+#include "spiketune/encoders/cuda/place.cuh"
 #include "spiketune/encoders/values.hpp"
 
 namespace spiketune {
@@ -11,6 +11,7 @@ namespace {
 /// A unit is a spike of the residual. Slots are where they are whatever the other rows hold, so the
 /// tile writes them as it splits its words; what has no slot takes the place of the word.
 struct EmitTwoFour {
+  static constexpr bool placed = true;
   static constexpr bool each_spike = false;
   static constexpr bool unites_rows = false;
   static constexpr bool needs_spare = false;
@@ -51,18 +52,18 @@ struct EmitTwoFour {
     }
     return bits.words;
   }
-  __device__ void store(const TileBits& bits, const std::uint32_t* staged, const std::uint32_t*,
-                        std::uint64_t first, std::uint32_t count) const {
+  __device__ void store(const TileBits& bits, const Units& units, const std::uint32_t*,
+                        std::uint64_t first) const {
     const std::uint32_t first_column = 32 * bits.first_word;
     store_units(
-        staged, first, count, two_four.capacity, two_four.values.type == DType::bit,
+        units, first, two_four.capacity, two_four.values.type == DType::bit,
         [&](std::uint64_t at, std::uint32_t unit) {
           const std::uint32_t column = first_column + column_of(unit);
           store_index(two_four.residual_column_indices, at, column);
           source.copy_to(two_four.residual_values, at, bits.first_row + group_of(unit), column);
         },
-        [&](std::uint64_t at, const uint4& units) {
-          store_columns(two_four.residual_column_indices, at, units, first_column);
+        [&](std::uint64_t at, const std::uint32_t(&of)[per_store]) {
+          store_columns(two_four.residual_column_indices, at, of, first_column);
         });
   }
 };

@@ -9,7 +9,7 @@
 #include "spiketune/encoders/vnm.hpp"
 
 #include "spiketune/encoders/cuda/decode.cuh"
-#include "spiketune/encoders/cuda/tile.cuh"
+#include "spiketune/encoders/cuda/place.cuh"
 #include "spiketune/encoders/values.hpp"
 
 namespace spiketune {
@@ -265,6 +265,7 @@ __global__ void __launch_bounds__(tile_threads, tile_blocks_per_sm)
 
 /// Units are spikes of the residual, given as bits.
 struct EmitResidual {
+  static constexpr bool placed = true;
   static constexpr bool each_spike = false;
   static constexpr bool unites_rows = false;
   static constexpr bool needs_spare = false;
@@ -274,18 +275,18 @@ struct EmitResidual {
   __device__ const std::uint32_t* units(const TileBits& bits, std::uint32_t*, Tally*) const {
     return bits.words;
   }
-  __device__ void store(const TileBits& bits, const std::uint32_t* staged, const std::uint32_t*,
-                        std::uint64_t first, std::uint32_t count) const {
+  __device__ void store(const TileBits& bits, const Units& units, const std::uint32_t*,
+                        std::uint64_t first) const {
     const std::uint32_t first_column = 32 * bits.first_word;
     store_units(
-        staged, first, count, vnm.capacity, vnm.values.type == DType::bit,
+        units, first, vnm.capacity, vnm.values.type == DType::bit,
         [&](std::uint64_t at, std::uint32_t unit) {
           const std::uint32_t column = first_column + column_of(unit);
           store_index(vnm.residual_column_indices, at, column);
           source.copy_to(vnm.residual_values, at, bits.first_row + group_of(unit), column);
         },
-        [&](std::uint64_t at, const uint4& units) {
-          store_columns(vnm.residual_column_indices, at, units, first_column);
+        [&](std::uint64_t at, const std::uint32_t(&of)[per_store]) {
+          store_columns(vnm.residual_column_indices, at, of, first_column);
         });
   }
 };

@@ -5,7 +5,7 @@
 #include <random>
 #include <vector>
 
-#include "spiketune/encoders/cuda/tile.cuh"
+#include "spiketune/encoders/cuda/place.cuh"
 
 namespace spiketune::cuda {
 namespace {
@@ -91,49 +91,56 @@ TEST(Primitives, SumsOfLanesAndThreadsBefore) {
   EXPECT_EQ(total, of_block);
 }
 
-// Blocks take tiles in order, tell their sums late and in any order, and sums exceed 32 bits.
-TEST(Primitives, LookBackFindsWhatIsBefore) {
-  constexpr std::uint32_t tiles = 300;
-  std::vector<std::uint64_t> sums(tiles);
-  for (std::uint64_t& sum : sums) sum = generator()() % 65536;
-  sums[0] = std::uint64_t{1} << 40;
-  std::vector<std::uint64_t> states(tiles, 0);
-  std::vector<std::uint64_t> before(tiles);
-  std::uint32_t taken = 0;
-  emulation::launch(
-      [&] {
-        for (;;) {
-          const std::uint32_t tile =
-              __shfl_sync(all_lanes, threadIdx.x == 0 ? atomicAdd(&taken, 1u) : 0u, 0);
-          if (tile >= tiles) return;
-          if (threadIdx.x == 0) publish(states.data(), tile, sums[tile]);
-          const std::uint64_t sum = look_back(states.data(), tile, sums[tile]);
-          if (threadIdx.x == 31) before[tile] = sum;
-        }
-      },
-      40, 32);
-  std::uint64_t expected = 0;
-  for (std::uint32_t tile = 0; tile < tiles; ++tile) {
-    EXPECT_EQ(before[tile], expected) << tile;
-    expected += sums[tile];
-    EXPECT_EQ(states[tile], expected << 2 | 2) << tile;
+// Tiles tell their counts late and in any order; the block that adds them up answers each, and
+// sums exceed 32 bits.
+TEST(Primitives, ScanFindsPositionsOfTiles) {
+  for (const std::uint32_t tiles : {1u, 2u, 63u, 64u, 65u, 1300u}) {
+    std::vector<std::uint32_t> counts(tiles);
+    for (std::uint32_t& count : counts) count = generator()() % 65537;
+    std::vector<std::uint64_t> states(tiles, 0);
+    std::vector<std::uint64_t> positions(tiles);
+    std::uint32_t taken = 0;
+    std::uint64_t total = 0;
+    emulation::launch(
+        [&] {
+          if (blockIdx.x == 0) {
+            const std::uint64_t all = scan_tiles(states.data(), tiles);
+            if (threadIdx.x == 77) total = all;
+            return;
+          }
+          if (threadIdx.x != 0) return;
+          std::uint32_t own[2];  // two at a time, counted in the wrong order
+          while ((own[0] = atomicAdd(&taken, 1u)) < tiles) {
+            own[1] = atomicAdd(&taken, 1u);
+            if (own[1] < tiles) publish(states.data(), own[1], counts[own[1]]);
+            publish(states.data(), own[0], counts[own[0]]);
+            for (const std::uint32_t tile : own) {
+              if (tile < tiles) positions[tile] = position_of(states.data(), tile, 0);
+            }
+          }
+        },
+        9, tile_threads);
+    std::uint64_t expected = 0;
+    for (std::uint32_t tile = 0; tile < tiles; ++tile) {
+      EXPECT_EQ(positions[tile], expected) << tile;
+      expected += counts[tile];
+    }
+    EXPECT_EQ(total, expected);
   }
 }
 
-// Where no state but the first holds a sum up to its end, one look goes over all of them.
-TEST(Primitives, LookBackGoesAsFarAsItMust) {
-  constexpr std::uint32_t tiles = 200;
-  std::vector<std::uint64_t> states(tiles, 3 << 2 | 1);
-  states[0] = 5 << 2 | 2;
-  std::uint64_t before = 0;
+TEST(Primitives, PositionsExceed32Bits) {
+  constexpr std::uint32_t tiles = 80000;
+  std::vector<std::uint64_t> states(tiles, std::uint64_t{65536} << 2 | 1);
+  std::uint64_t total = 0;
   emulation::launch(
       [&] {
-        const std::uint64_t sum = look_back(states.data(), tiles - 1, 7);
-        if (threadIdx.x == 0) before = sum;
+        const std::uint64_t all = scan_tiles(states.data(), tiles);
+        if (threadIdx.x == 0) total = all;
       },
-      1, 32);
-  EXPECT_EQ(before, 5u + 3u * (tiles - 2));
-  EXPECT_EQ(states.back(), (before + 7) << 2 | 2);
+      1, tile_threads);
+  EXPECT_EQ(total, std::uint64_t{tiles} * 65536);
+  EXPECT_EQ(states.back(), std::uint64_t{tiles - 1} * 65536 << 2 | 2);
 }
 
 /// The units of words in groups of `per_group`, in order.
@@ -150,64 +157,75 @@ std::vector<std::uint32_t> units_of(const std::vector<std::uint32_t>& words,
   return units;
 }
 
-TEST(Primitives, ExpandsBits) {
-  constexpr std::uint32_t run = 4;
+/// Runs use(units, words) in a block.
+template <class Use>
+void with_units(const std::vector<std::uint32_t>& words, std::uint32_t per_group, Use&& use) {
+  const auto count = static_cast<std::uint32_t>(words.size());
+  std::vector<std::uint32_t> starts(tile_threads);
+  emulation::launch(
+      [&] {
+        std::uint32_t all = 0;
+        starts[threadIdx.x] = block_exclusive_sum(count_run<8>(words.data(), count), &all);
+        __syncthreads();
+        use(Units(words.data(), count, starts.data(), per_group, all));
+      },
+      1, tile_threads);
+}
+
+TEST(Primitives, FindsUnitsByRank) {
   for (const std::uint32_t per_group : {1u, 3u, 4u, 24u, 331u}) {
-    for (const int density : {1, 2, 5}) {
-      const std::vector<std::uint32_t> words = random_words(993, density);
-      const std::vector<std::uint32_t> expected = units_of(words, per_group);
-      std::vector<std::uint32_t> units(expected.size());
-      std::vector<std::uint32_t> starts(993 / per_group, ~0u);
-      emulation::launch(
-          [&] {
-            const OwnedUnits<run> own(words.data(), 993, per_group);
-            std::uint32_t all = 0;
-            const std::uint32_t mine = block_exclusive_sum(own.count, &all);
-            own.store_starts(10 + mine, starts.data());
-            own.for_each(mine, [&](std::uint32_t word, std::uint32_t group, std::uint32_t w,
-                                   std::uint32_t before) {
-              std::uint32_t at = before + count_bits(word);
-              for_each_bit_down(
-                  word, [&](std::uint32_t bit) { units.at(--at) = group << 16 | (32 * w + bit); });
-            });
-          },
-          1, tile_threads);
-      EXPECT_EQ(units, expected) << per_group;
-      for (std::uint32_t group = 0; group < starts.size(); ++group) {
-        const auto before =
-            std::count_if(expected.begin(), expected.end(),
-                          [&](std::uint32_t unit) { return group_of(unit) < group; });
-        EXPECT_EQ(starts[group], 10 + before) << per_group << ", group " << group;
+    for (const std::uint32_t count : {993u, 331u * 6, 12u * 331 / 4}) {
+      for (const int density : {1, 2, 5, 40}) {
+        const std::vector<std::uint32_t> words = random_words(count, density);
+        const std::vector<std::uint32_t> expected = units_of(words, per_group);
+        std::vector<std::uint32_t> units(expected.size());
+        std::vector<std::uint32_t> starts(count / per_group + 1, ~0u);
+        with_units(words, per_group, [&](const Units& found) {
+          ASSERT_EQ(found.total, expected.size());
+          for (std::uint32_t i = threadIdx.x * 5; i < found.total; i += tile_threads * 5) {
+            Units::Cursor cursor = found.find(i);
+            for (std::uint32_t j = i; j < std::min(i + 5, found.total); ++j) {
+              units[j] = cursor.next();
+            }
+          }
+          for (std::uint32_t group = threadIdx.x; group < starts.size(); group += tile_threads) {
+            starts[group] = found.before(group);
+          }
+        });
+        EXPECT_EQ(units, expected) << per_group;
+        for (std::uint32_t group = 0; group < starts.size(); ++group) {
+          const auto before =
+              std::count_if(expected.begin(), expected.end(),
+                            [&](std::uint32_t unit) { return group_of(unit) < group; });
+          EXPECT_EQ(starts[group], before) << per_group << ", group " << group;
+        }
       }
     }
   }
 }
 
-TEST(Primitives, StoresStagedUnitsInFours) {
-  for (std::uint64_t first = 8; first < 13; ++first) {
-    for (const std::uint32_t count : {0u, 1u, 2u, 3u, 4u, 5u, 9u, 1500u}) {
+TEST(Primitives, StoresUnitsInEights) {
+  for (std::uint64_t first = 16; first < 25; ++first) {
+    for (const std::uint32_t count : {0u, 1u, 2u, 7u, 8u, 9u, 17u, 3000u}) {
+      std::vector<std::uint32_t> words(300, 0);
+      for (std::uint32_t i = 0; i < count; ++i) words[i / 10] |= 1u << i % 10 * 3;
+      const std::vector<std::uint32_t> expected = units_of(words, 300);
       for (const std::uint64_t limit : {first + count, first + count / 2, first}) {
-        std::vector<uint4> memory(400);
-        auto* staged = reinterpret_cast<std::uint32_t*>(memory.data());
-        for (std::uint32_t i = 0; i < count; ++i) staged[i] = 100 + i;
         std::vector<std::uint32_t> stored(first + count + 8, 0);
         int misaligned = 0;
-        emulation::launch(
-            [&] {
-              store_units(
-                  staged, first, count, limit, true,
-                  [&](std::uint64_t at, std::uint32_t unit) { stored[at] += unit; },
-                  [&](std::uint64_t at, const uint4& units) {
-                    misaligned += at % 4 != 0;
-                    const std::uint32_t four[4] = {units.x, units.y, units.z, units.w};
-                    for (int i = 0; i < 4; ++i) stored[at + i] += four[i];
-                  });
-            },
-            1, tile_threads);
+        with_units(words, 300, [&](const Units& units) {
+          store_units(
+              units, first, limit, true,
+              [&](std::uint64_t at, std::uint32_t unit) { stored[at] += unit + 1; },
+              [&](std::uint64_t at, const std::uint32_t(&of)[per_store]) {
+                misaligned += at % per_store != 0;
+                for (std::uint32_t i = 0; i < per_store; ++i) stored[at + i] += of[i] + 1;
+              });
+        });
         EXPECT_EQ(misaligned, 0);
         for (std::uint64_t at = 0; at < stored.size(); ++at) {
           const bool there = at >= first && at < std::min<std::uint64_t>(first + count, limit);
-          EXPECT_EQ(stored[at], there ? 100 + at - first : 0)
+          EXPECT_EQ(stored[at], there ? expected[at - first] + 1 : 0)
               << first << ", " << count << ", " << at;
         }
       }
