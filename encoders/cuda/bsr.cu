@@ -10,7 +10,6 @@ namespace {
 
 /// A unit is a block, bit i of the word in which it begins: the i-th block of that word.
 struct EmitBsr {
-  static constexpr bool placed = true;
   static constexpr bool each_spike = false;
   static constexpr bool unites_rows = true;
   static constexpr bool needs_spare = false;

@@ -9,7 +9,6 @@ namespace {
 
 /// A unit is a nonzero, as in CSR, but it brings its row along and rows need no offsets.
 struct EmitCoo {
-  static constexpr bool placed = true;
   static constexpr bool each_spike = true;
   static constexpr bool unites_rows = false;
   static constexpr bool needs_spare = false;

@@ -66,7 +66,6 @@ __global__ void __launch_bounds__(tile_threads, tile_blocks_per_sm)
 
 /// Rows of the transposed matrix are columns.
 struct EmitCsc {
-  static constexpr bool placed = true;
   static constexpr bool each_spike = true;
   static constexpr bool unites_rows = false;
   static constexpr bool needs_spare = false;

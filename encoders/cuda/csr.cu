@@ -9,7 +9,6 @@ namespace {
 
 /// A unit is a nonzero; the words of units are the packed rows themselves.
 struct EmitCsr {
-  static constexpr bool placed = true;
   static constexpr bool each_spike = true;
   static constexpr bool unites_rows = false;
   static constexpr bool needs_spare = false;

@@ -27,7 +27,6 @@ __device__ inline void transpose_8x8(std::uint32_t& low, std::uint32_t& high) {
 /// A unit is a vector: a column in which some row of the group has a spike. The masks of all
 /// columns are made at once, eight rows by eight columns: byte [strip of eight rows][column].
 struct EmitCvs {
-  static constexpr bool placed = true;
   static constexpr bool each_spike = false;
   static constexpr bool unites_rows = true;
   static constexpr bool needs_spare = true;

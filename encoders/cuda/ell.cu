@@ -8,20 +8,14 @@ namespace cuda {
 namespace {
 
 struct EmitEll {
-  static constexpr bool placed = false;
-  static constexpr bool each_spike = false;
-  static constexpr bool unites_rows = false;
-  static constexpr bool needs_spare = false;
+  static constexpr bool has_tail = false;
   Ell ell;
   ValueSource source;
 
-  __device__ const std::uint32_t* units(const TileBits& bits, std::uint32_t*, Tally* tally) const {
-    const Units spikes = write_slots(bits, ell.width(), ell.column_indices, ell.values, source);
-    tally->spikes += threadIdx.x == 0 ? spikes.total : 0;
-    for (std::uint32_t row = threadIdx.x; row < bits.rows; row += tile_threads) {
-      tally->longest = std::max(tally->longest, spikes.before(row + 1) - spikes.before(row));
-    }
-    return bits.words;
+  __device__ std::uint32_t width() const { return ell.width(); }
+  __device__ void slots(const TileBits& bits, const std::uint32_t* staged, std::uint64_t first,
+                        std::uint32_t count) const {
+    write_slots(bits, staged, first, count, ell.column_indices, ell.values, source);
   }
 };
 
@@ -70,8 +64,7 @@ void encode(const CudaContext& context, const SpikeView& spikes, const Ell& ell,
   const ValueSource source = value_source(spikes, order);
   const cuda::TileTask task = cuda::plan_tiles(spikes, order, 1);
   if (cuda::rows_fit(task)) {
-    cuda::run_tiles(context, spikes.storage, task, cuda::EmitEll{ell, source}, nullptr, ell.status,
-                    nullptr);
+    cuda::run_slots(context, spikes.storage, task, cuda::EmitEll{ell, source}, ell.status, nullptr);
     return;
   }
   WorkspaceCarver carver(workspace);

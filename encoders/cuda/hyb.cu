@@ -7,36 +7,32 @@ namespace spiketune {
 namespace cuda {
 namespace {
 
-/// Slots are where they are whatever the other rows hold, so the tile writes them first; what is
-/// beyond them stays in its words, and is placed.
 struct EmitHyb {
-  static constexpr bool placed = true;
-  static constexpr bool each_spike = false;
-  static constexpr bool unites_rows = false;
-  static constexpr bool needs_spare = false;
+  static constexpr bool has_tail = true;
   Hyb hyb;
   ValueSource source;
 
-  __device__ const std::uint32_t* units(const TileBits& bits, std::uint32_t*, Tally* tally) const {
-    const Units spikes = write_slots(bits, hyb.width(), hyb.column_indices, hyb.values, source);
-    tally->spikes += threadIdx.x == 0 ? spikes.total : 0;
-    drop_slots(bits, spikes, hyb.width());
-    return bits.words;
+  __device__ std::uint32_t width() const { return hyb.width(); }
+  __device__ void slots(const TileBits& bits, const std::uint32_t* staged, std::uint64_t first,
+                        std::uint32_t count) const {
+    write_slots(bits, staged, first, count, hyb.column_indices, hyb.values, source);
   }
-  __device__ void store(const TileBits& bits, const Units& units, const std::uint32_t*,
-                        std::uint64_t first) const {
-    const auto first_row = static_cast<std::uint32_t>(bits.first_row);
-    store_units(
-        units, first, hyb.capacity, hyb.values.type == DType::bit,
+  __device__ void tail(const TileBits& bits, const std::uint32_t* staged, std::uint64_t first,
+                       std::uint32_t count) const {
+    const auto row = [&](std::uint32_t unit) {
+      return static_cast<std::uint32_t>(bits.first_row) + group_of(unit);
+    };
+    store_staged(
+        staged, first, count, hyb.capacity, hyb.values.type == DType::bit,
         [&](std::uint64_t at, std::uint32_t unit) {
-          const std::uint32_t row = first_row + group_of(unit);
-          hyb.tail_row_indices[at] = row;
+          hyb.tail_row_indices[at] = row(unit);
           store_index(hyb.tail_column_indices, at, column_of(unit));
-          source.copy_to(hyb.tail_values, at, row, column_of(unit));
+          source.copy_to(hyb.tail_values, at, row(unit), column_of(unit));
         },
-        [&](std::uint64_t at, const std::uint32_t(&of)[per_store]) {
-          store_rows(hyb.tail_row_indices.data, at, of, first_row);
-          store_columns(hyb.tail_column_indices, at, of, 0);
+        [&](std::uint64_t at, const uint4& units) {
+          reinterpret_cast<uint4*>(hyb.tail_row_indices.data)[at / 4] = {
+              row(units.x), row(units.y), row(units.z), row(units.w)};
+          store_four_columns(hyb.tail_column_indices, at, units, 0);
         });
   }
 };
@@ -114,8 +110,7 @@ void encode(const CudaContext& context, const SpikeView& spikes, const Hyb& hyb,
   const cuda::TileTask task = cuda::plan_tiles(spikes, order, 1);
   if (cuda::rows_fit(task)) {
     auto* states = carver.take<std::uint64_t>(cuda::tile_states(task));
-    cuda::run_tiles(context, spikes.storage, task, cuda::EmitHyb{hyb, source}, nullptr, hyb.status,
-                    states);
+    cuda::run_slots(context, spikes.storage, task, cuda::EmitHyb{hyb, source}, hyb.status, states);
     return;
   }
   const cuda::Scratch scratch(carver, spikes);

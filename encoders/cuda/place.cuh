@@ -14,7 +14,6 @@
 ///
 /// What is stored is up to an Emit; all threads call its functions:
 ///
-///   static constexpr bool placed         units() leaves something that is placed
 ///   static constexpr bool each_spike     units are the spikes; if not, units() tallies those
 ///   const std::uint32_t* units(bits, scratch, tally)   words of units: bit i of word w of a group
 ///                                        of rows is a unit. The bits themselves, or words in
@@ -46,7 +45,6 @@ inline constexpr std::uint32_t unit_words = tile_threads* owned_words<storage> /
 struct Tally {
   std::uint32_t spikes = 0;
   std::uint32_t lost = 0;
-  std::uint32_t longest = 0;  ///< row
 };
 
 using State = atomics::atomic_ref<std::uint64_t, atomics::thread_scope_device>;
@@ -71,25 +69,34 @@ __device__ inline std::uint64_t position_of(std::uint64_t* states, std::uint64_t
 }
 
 /// Turns the counts of `tiles` tiles into positions, as they come; returns the sum of all. A block
-/// of tile_threads calls. A turn looks at two tiles a thread and takes those from the first on that
-/// have told their counts.
+/// of tile_threads calls. A turn looks at four tiles a thread and takes those from the first on
+/// that have told their counts.
 __device__ inline std::uint64_t scan_tiles(std::uint64_t* states, std::uint64_t tiles) {
   constexpr std::uint32_t warps = tile_threads / 32;
+  constexpr std::uint32_t each = 4;
   __shared__ uint2 seen[2][warps];  // tiles that are ready, and their sum
   const std::uint32_t warp = threadIdx.x / 32;
   const std::uint32_t lane = threadIdx.x % 32;
   std::uint64_t before = 0;
   std::uint64_t first = 0;
   for (std::uint32_t turn = 0; first < tiles; turn ^= 1) {
-    const std::uint64_t tile = first + 2 * threadIdx.x;
-    const std::uint64_t one = tile < tiles ? load_state(states, tile) : 0;
-    const std::uint64_t two = tile + 1 < tiles ? load_state(states, tile + 1) : 0;
-    const std::uint32_t pairs = __ballot_sync(all_lanes, (one & two & 1) != 0);
-    const std::uint32_t leading = pairs == all_lanes ? 32 : lowest_bit(~pairs);
-    const std::uint32_t ready =
-        lane < leading ? 2 : std::uint32_t{lane == leading && (one & 1) != 0};
-    const auto units = static_cast<std::uint32_t>(ready > 0 ? one >> 2 : 0);
-    const std::uint32_t sum = units + static_cast<std::uint32_t>(ready > 1 ? two >> 2 : 0);
+    const std::uint64_t tile = first + each * threadIdx.x;
+    std::uint64_t found[each];
+#pragma unroll
+    for (std::uint32_t i = 0; i < each; ++i) {
+      found[i] = tile + i < tiles ? load_state(states, tile + i) : 0;
+    }
+    std::uint32_t ready = 0;
+#pragma unroll
+    for (std::uint32_t i = 0; i < each; ++i) ready += ready == i && (found[i] & 1) != 0;
+    const std::uint32_t whole = __ballot_sync(all_lanes, ready == each);
+    const std::uint32_t leading = whole == all_lanes ? 32 : lowest_bit(~whole);
+    if (lane > leading) ready = 0;
+    std::uint32_t sum = 0;
+#pragma unroll
+    for (std::uint32_t i = 0; i < each; ++i) {
+      if (i < ready) sum += static_cast<std::uint32_t>(found[i] >> 2);
+    }
     const std::uint32_t before_in_warp = warp_exclusive_sum(sum);
     const std::uint32_t all_ready = warp_sum(ready);
     if (lane == 31) seen[turn][warp] = {all_ready, before_in_warp + sum};
@@ -110,19 +117,83 @@ __device__ inline std::uint64_t scan_tiles(std::uint64_t* states, std::uint64_t 
         tiles_taken += of.x;
         units_taken += of.y;
       }
-      open = open && of.x == 64;
+      open = open && of.x == 32 * each;
     }
-    const std::uint64_t at = before + before_warp + before_in_warp;
-    if (mine && ready > 0) {
-      State(states[tile]).store(at << 2 | 2, atomics::memory_order_relaxed);
-    }
-    if (mine && ready > 1) {
-      State(states[tile + 1]).store((at + units) << 2 | 2, atomics::memory_order_relaxed);
+    std::uint64_t at = before + before_warp + before_in_warp;
+#pragma unroll
+    for (std::uint32_t i = 0; i < each; ++i) {
+      if (!mine || i >= ready) continue;
+      State(states[tile + i]).store(at << 2 | 2, atomics::memory_order_relaxed);
+      at += found[i] >> 2;
     }
     before += units_taken;
     first += tiles_taken;
   }
   return before;
+}
+
+inline constexpr std::uint64_t no_tile = ~std::uint64_t{0};
+
+/// Takes the next tile that nobody has taken; the first to ask gets no_tile, and is to place them.
+/// One thread calls.
+__device__ inline std::uint64_t take_tile(const TileTask& task) {
+  auto* taken = reinterpret_cast<unsigned long long*>(task.states + task.tiles);
+  return std::uint64_t{atomicAdd(taken, 1ull)} - 1;
+}
+
+/// Places all tiles, and tells what follows from the sum. A block calls.
+__device__ inline void place_tiles(const TileTask& task, bool each_spike) {
+  const std::uint64_t all = scan_tiles(task.states, task.tiles);
+  if (threadIdx.x != 0) return;
+  task.status->needed = all;
+  if (each_spike) task.status->nnz = all;
+  if (task.offsets != nullptr) {
+    task.offsets[ceil_div(task.m, task.rows_per_group)] = static_cast<std::uint32_t>(all);
+  }
+}
+
+/// encode(bits, tile) for each tile that a block gets, its bits packed; all threads call, and a
+/// barrier is between two calls. Where tiles are `placed` they are taken in order.
+template <DType storage, bool placed, class Encode>
+__device__ void for_each_tile(const TileTask& task, uint4* raw, std::uint32_t* words,
+                              Encode&& encode) {
+  __shared__ std::uint64_t shared_first;
+  __shared__ std::uint64_t shared_next;
+  if (threadIdx.x == 0) shared_first = placed ? take_tile(task) : blockIdx.x;
+  __syncthreads();
+  std::uint64_t next = shared_first;
+  if (placed && next == no_tile) {
+    place_tiles(task, false);
+    return;
+  }
+  std::uint64_t tile = task.tiles;  // none yet
+  TileBits bits(task, 0, words);
+  for (;;) {
+    const bool more = next < task.tiles;
+    const TileBits next_bits(task, more ? next : 0, words);
+    if (more) fetch_tile<storage>(task, next_bits, raw);
+    if (tile != task.tiles) {
+      encode(bits, tile);
+      __syncthreads();
+    }
+    if (!more) return;
+    tile = next;
+    bits = next_bits;
+    next = tile + gridDim.x;
+    if (placed && threadIdx.x == 0) next = take_tile(task);
+    pack_fetched_tile<storage>(task, bits, raw, words);
+    if (threadIdx.x == 0) shared_next = next;
+    __syncthreads();
+    next = shared_next;
+  }
+}
+
+/// Position of a tile's first unit among all. All threads call; a barrier is inside.
+__device__ inline std::uint64_t wait_for_position(const TileTask& task, std::uint64_t tile) {
+  __shared__ std::uint64_t position;
+  if (threadIdx.x == 0) position = position_of(task.states, tile, 0);
+  __syncthreads();
+  return position;
 }
 
 __device__ inline std::uint32_t column_of(std::uint32_t unit) {
@@ -143,13 +214,15 @@ __device__ std::uint32_t count_run(const std::uint32_t* words, std::uint32_t tot
   const std::uint32_t length = run_length(total);
   const std::uint32_t begin = threadIdx.x * length;
   std::uint32_t count = 0;
-  if (most % 4 == 0 && length == most && begin + most <= total) {
+  if constexpr (most % 4 == 0) {
+    if (length == most && begin + most <= total) {
 #pragma unroll
-    for (std::uint32_t i = 0; i < most / 4; ++i) {
-      const uint4 four = reinterpret_cast<const uint4*>(words + begin)[i];
-      count += count_bits(four.x) + count_bits(four.y) + count_bits(four.z) + count_bits(four.w);
+      for (std::uint32_t i = 0; i < most / 4; ++i) {
+        const uint4 four = reinterpret_cast<const uint4*>(words + begin)[i];
+        count += count_bits(four.x) + count_bits(four.y) + count_bits(four.z) + count_bits(four.w);
+      }
+      return count;
     }
-    return count;
   }
   for (std::uint32_t i = begin; i < std::min(begin + length, total); ++i) {
     count += count_bits(words[i]);
@@ -164,7 +237,7 @@ class Units {
 
   /// starts[i]: units before run i of `count` words; `total` in all.
   __device__ Units(const std::uint32_t* words, std::uint32_t count, const std::uint32_t* starts,
-                   std::uint32_t words_per_group, std::uint32_t all)
+                   const Divisor& words_per_group, std::uint32_t all)
       : total(all),
         words_(words),
         starts_(starts),
@@ -207,7 +280,7 @@ class Units {
       if (starts_[run + step] <= rank) run += step;
     }
     rank -= starts_[run];
-    std::uint32_t w = run * per_run_.value;
+    std::uint32_t w = run * per_run_;
     std::uint32_t bits = words_[w];
     for (std::uint32_t units; (units = count_bits(bits)) <= rank; bits = words_[++w]) rank -= units;
     for (; rank > 0; --rank) bits &= bits - 1;
@@ -220,6 +293,21 @@ class Units {
     cursor.columns_ = 32 * per_group_.value;
     return cursor;
   }
+  /// visit(rank, unit) for each unit in this thread's run of words.
+  template <class Visit>
+  __device__ void for_each_own(Visit&& visit) const {
+    const std::uint32_t begin = threadIdx.x * per_run_;
+    if (begin >= count_) return;
+    const std::uint32_t end = std::min(begin + per_run_, count_);
+    std::uint32_t rank = starts_[threadIdx.x];
+    for (std::uint32_t w = begin; w < end; ++w) {
+      std::uint32_t bits = words_[w];
+      if (bits == 0) continue;
+      const std::uint32_t group = per_group_.quotient(w);
+      const std::uint32_t unit = group << 16 | 32 * (w - group * per_group_.value);
+      for (; bits != 0; bits &= bits - 1) visit(rank++, unit + lowest_bit(bits));
+    }
+  }
   /// Units before a group, or before the end.
   [[nodiscard]] __device__ std::uint32_t before(std::uint32_t group) const {
     return before_word(group * per_group_.value);
@@ -227,9 +315,9 @@ class Units {
   /// Units before a word, or before the end.
   [[nodiscard]] __device__ std::uint32_t before_word(std::uint32_t end) const {
     if (end >= count_) return total;
-    const std::uint32_t run = per_run_.quotient(end);
+    const std::uint32_t run = end / per_run_;
     std::uint32_t units = starts_[run];
-    for (std::uint32_t w = run * per_run_.value; w < end; ++w) units += count_bits(words_[w]);
+    for (std::uint32_t w = run * per_run_; w < end; ++w) units += count_bits(words_[w]);
     return units;
   }
 
@@ -238,7 +326,7 @@ class Units {
   const std::uint32_t* starts_;
   std::uint32_t count_;
   Divisor per_group_;
-  Divisor per_run_;
+  std::uint32_t per_run_;
 };
 
 /// Positions that a thread makes at a time: 16 bytes of the shortest indices.
@@ -248,12 +336,17 @@ inline constexpr std::uint32_t per_store = 8;
 /// one after another for each thread.
 template <class Visit>
 __device__ void for_each_piece(std::uint64_t first, std::uint32_t count, Visit&& visit) {
+  if (count == 0) return;
   const auto shift = static_cast<std::uint32_t>(first % per_store);
   const std::uint32_t end = shift + count;
   for (std::uint32_t i = per_store * threadIdx.x; i < end; i += per_store * tile_threads) {
     visit(i < shift ? 0 : i - shift, std::min(i + per_store, end) - shift);
   }
 }
+
+/// A tile with fewer units than this stores each where its bit is found: to look for eight of them
+/// takes longer than what is gained by storing them in one piece.
+inline constexpr std::uint32_t few_units = 4 * tile_threads;
 
 /// Gives units to one(position, unit), or, where `together` and they are eight neighbours at a
 /// multiple of eight, to eight(position, units). Unit i belongs to first + i; those at `limit` and
@@ -264,6 +357,12 @@ __device__ void store_units(const Units& units, std::uint64_t first, std::uint64
   if (first >= limit) return;
   const auto count =
       static_cast<std::uint32_t>(std::min<std::uint64_t>(units.total, limit - first));
+  if (units.total < few_units) {
+    units.for_each_own([&](std::uint32_t rank, std::uint32_t unit) {
+      if (rank < count) one(first + rank, unit);
+    });
+    return;
+  }
   for_each_piece(first, count, [&](std::uint32_t begin, std::uint32_t end) {
     Units::Cursor cursor = units.find(begin);
     if (together && end - begin == per_store) {
@@ -352,19 +451,22 @@ __device__ inline void add_tally(EncodeStatus* status, const Tally& tally) {
 struct TileInWork {
   std::uint64_t tile;  ///< task.tiles or more: none
   TileBits bits;
+  std::uint32_t groups;
+  Divisor words_per_group;
   std::uint32_t total;  ///< units
 
   __device__ TileInWork(const TileTask& task, std::uint64_t index, std::uint32_t* words)
-      : tile(index), bits(task, index < task.tiles ? index : 0, words), total(0) {}
+      : tile(index),
+        bits(task, index < task.tiles ? index : 0, words),
+        groups(ceil_div(bits.rows, task.rows_per_group)),
+        words_per_group(bits.words_per_row == task.part_words ? task.per_part
+                                                              : Divisor(bits.words_per_row)),
+        total(0) {}
 };
-
-inline constexpr std::uint64_t no_tile = ~std::uint64_t{0};
 
 /// Tiles that are counted and not yet written. Memory is for four blocks on a multiprocessor.
 template <class Emit>
-inline constexpr std::uint32_t lag = !Emit::placed       ? 0
-                                     : Emit::needs_spare ? 1
-                                                         : 2;
+inline constexpr std::uint32_t lag = Emit::needs_spare ? 1 : 2;
 /// Bits of tiles in shared memory. With one more than `lag` and the current one, a tile can be
 /// packed while another thread still writes; units in `scratch` leave no memory for it.
 template <class Emit>
@@ -376,23 +478,16 @@ template <DType storage, class Emit>
 inline constexpr std::uint32_t slot_words =  ///< bits, units before runs, units
     tile_threads* owned_words<storage> + tile_threads + scratch_words<storage, Emit>;
 
-/// The tile that a block takes for its turn `turn`. Where tiles are placed they are taken in order,
-/// and the first to ask gets none. One thread calls.
-template <class Emit>
-__device__ std::uint64_t take_tile(const TileTask& task, std::uint32_t turn) {
-  if constexpr (!Emit::placed) return blockIdx.x + std::uint64_t{turn} * gridDim.x;
-  auto* taken = reinterpret_cast<unsigned long long*>(task.states + task.tiles);
-  return std::uint64_t{atomicAdd(taken, 1ull)} - 1;
-}
-
-/// Writes a tile; its first unit goes to `base`. All threads call.
+/// Writes a tile of which `packed` are the bits and `words` the units; its first unit goes to
+/// `base`. All threads call.
 template <class Emit>
 __device__ void write_tile(const TileTask& task, const Emit& emit, const TileInWork& work,
-                           const std::uint32_t* words, const std::uint32_t* starts,
-                           std::uint32_t* spare, std::uint64_t base) {
-  const TileBits bits = work.bits;
-  const std::uint32_t groups = (bits.rows + task.rows_per_group - 1) / task.rows_per_group;
-  const Units units(words, groups * bits.words_per_row, starts, bits.words_per_row, work.total);
+                           std::uint32_t* packed, const std::uint32_t* words,
+                           const std::uint32_t* starts, std::uint32_t* spare, std::uint64_t base) {
+  TileBits bits = work.bits;
+  bits.words = packed;
+  const std::uint32_t groups = work.groups;
+  const Units units(words, groups * bits.words_per_row, starts, work.words_per_group, work.total);
   if constexpr (Emit::needs_spare) {
     emit.prepare(bits, spare);
     __syncthreads();
@@ -426,22 +521,14 @@ __global__ void __launch_bounds__(tile_threads, tile_blocks_per_sm)
   const auto starts_of = [&](std::uint32_t turn) { return words_of(turn) + tile_words; };
   const auto scratch_of = [&](std::uint32_t turn) { return starts_of(turn) + tile_threads; };
 
-  if (threadIdx.x == 0) work(0) = TileInWork(task, take_tile<Emit>(task, 0), words_of(0));
+  if (threadIdx.x == 0) work(0) = TileInWork(task, take_tile(task), words_of(0));
   __syncthreads();
-  if constexpr (Emit::placed) {
-    if (work(0).tile == no_tile) {
-      const std::uint64_t all = scan_tiles(task.states, task.tiles);
-      if (threadIdx.x != 0) return;
-      task.status->needed = all;
-      if (Emit::each_spike) task.status->nnz = all;
-      if (task.offsets != nullptr) {
-        task.offsets[ceil_div(task.m, task.rows_per_group)] = static_cast<std::uint32_t>(all);
-      }
-      return;
-    }
+  if (work(0).tile == no_tile) {
+    place_tiles(task, Emit::each_spike);
+    return;
   }
   // Of thread 0, asked for a turn before they are needed: a tile, and the state of one to write.
-  std::uint64_t taken = threadIdx.x == 0 ? take_tile<Emit>(task, 1) : 0;
+  std::uint64_t taken = threadIdx.x == 0 ? take_tile(task) : 0;
   std::uint64_t state = 0;
   if (work(0).tile < task.tiles) fetch_tile<storage>(task, work(0).bits, raw);
 
@@ -449,9 +536,10 @@ __global__ void __launch_bounds__(tile_threads, tile_blocks_per_sm)
   for (std::uint32_t turn = 0;; ++turn) {
     TileInWork& current = work(turn);
     const bool more = current.tile < task.tiles;
-    const bool writes = Emit::placed && turn >= delay && work(turn - delay).tile < task.tiles;
+    const bool writes = turn >= delay && work(turn - delay).tile < task.tiles;
     if (!more && !writes && turn >= delay) break;
-    const TileBits bits = current.bits;
+    TileBits bits = current.bits;
+    bits.words = words_of(turn);  // where the compiler sees that it is shared memory
     if (more) pack_fetched_tile<storage>(task, bits, raw, bits.words);
     if (threadIdx.x == 0) {
       work(turn + 1) = TileInWork(task, more ? taken : no_tile, words_of(turn + 1));
@@ -460,44 +548,38 @@ __global__ void __launch_bounds__(tile_threads, tile_blocks_per_sm)
     __syncthreads();
     if (more) {
       if (work(turn + 1).tile < task.tiles) fetch_tile<storage>(task, work(turn + 1).bits, raw);
-      if (threadIdx.x == 0) taken = take_tile<Emit>(task, turn + 2);
+      if (threadIdx.x == 0) taken = take_tile(task);
       const std::uint32_t* units = emit.units(bits, scratch_of(turn), &tally);
-      if constexpr (Emit::placed) {
-        if constexpr (!Emit::each_spike) __syncthreads();
-        const std::uint32_t groups = (bits.rows + task.rows_per_group - 1) / task.rows_per_group;
-        std::uint32_t total = 0;
-        starts_of(turn)[threadIdx.x] = block_exclusive_sum(
-            count_run<owned_words<storage>>(units, groups * bits.words_per_row), &total);
-        if (threadIdx.x == 0) {
-          publish(task.states, current.tile, total);
-          current.total = total;
-        }
+      if constexpr (!Emit::each_spike) __syncthreads();
+      std::uint32_t total = 0;
+      starts_of(turn)[threadIdx.x] = block_exclusive_sum(
+          count_run<owned_words<storage>>(units, current.groups * bits.words_per_row), &total);
+      if (threadIdx.x == 0) {
+        publish(task.states, current.tile, total);
+        current.total = total;
       }
     }
-    if constexpr (Emit::placed) {
-      if (threadIdx.x == 0 && turn + 1 >= delay && work(turn + 1 - delay).tile < task.tiles) {
-        state = load_state(task.states, work(turn + 1 - delay).tile);
-      }
-      if (writes) {
-        const std::uint32_t written = turn - delay;
-        write_tile(task, emit, work(written),
-                   Emit::unites_rows ? scratch_of(written) : words_of(written), starts_of(written),
-                   spare, bases[turn % 2]);
-      }
-      if constexpr (Emit::unites_rows) __syncthreads();
+    if (threadIdx.x == 0 && turn + 1 >= delay && work(turn + 1 - delay).tile < task.tiles) {
+      state = load_state(task.states, work(turn + 1 - delay).tile);
     }
+    if (writes) {
+      const std::uint32_t written = turn - delay;
+      write_tile(task, emit, work(written), words_of(written),
+                 Emit::unites_rows ? scratch_of(written) : words_of(written), starts_of(written),
+                 spare, bases[turn % 2]);
+    }
+    if constexpr (Emit::unites_rows) __syncthreads();
   }
   if constexpr (!Emit::each_spike) add_tally(task.status, tally);
-  if constexpr (!Emit::placed) raise_to(&task.status->needed, tally.longest);
 }
 
-/// Blocks that stay, one of them to place what the others count.
-template <class Emit>
-unsigned resident_tile_blocks(const CudaContext& context, const TileTask& task) {
+/// Blocks that stay; one of them places what the others count.
+inline unsigned resident_tile_blocks(const CudaContext& context, const TileTask& task,
+                                     bool placed) {
   int multiprocessors = 0;
   check(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, context.device));
   return static_cast<unsigned>(
-      std::min<std::uint64_t>(task.tiles + std::uint64_t{Emit::placed},
+      std::min<std::uint64_t>(task.tiles + std::uint64_t{placed},
                               static_cast<std::uint64_t>(multiprocessors) * tile_blocks_per_sm));
 }
 
@@ -510,13 +592,13 @@ void launch_tiles(const CudaContext& context, const TileTask& task, const Emit& 
       raw_pieces<storage>(task) * sizeof(uint4) + words * sizeof(std::uint32_t);
   allow_shared(encode_tiles<storage, Emit>, bytes);
   encode_tiles<storage, Emit>
-      <<<resident_tile_blocks<Emit>(context, task), tile_threads, bytes, context.stream>>>(task,
+      <<<resident_tile_blocks(context, task, true), tile_threads, bytes, context.stream>>>(task,
                                                                                            emit);
   check_launch();
 }
 
 /// Encodes in two launches: one resets the counters, the other does everything. `states` has
-/// tile_states(task) words, or is null where nothing is placed.
+/// tile_states(task) words.
 template <class Emit>
 void run_tiles(const CudaContext& context, DType storage, TileTask task, const Emit& emit,
                std::uint32_t* offsets, EncodeStatus* status, std::uint64_t* states) {

@@ -32,6 +32,19 @@ constexpr std::uint32_t owned_words_of(DType storage) {
 template <DType storage>
 inline constexpr std::uint32_t owned_words = owned_words_of(storage);
 
+/// a / b for a below 2^16 or so and b at most a few times that, without a division for each.
+struct Divisor {
+  std::uint32_t value = 1;
+  std::uint32_t inverse = 0;  ///< ceil(2^32 / value); exact while a · value < 2^32
+
+  Divisor() = default;
+  SPIKETUNE_HD explicit Divisor(std::uint32_t divisor)
+      : value(divisor), inverse(0xffffffffu / divisor + 1) {}
+  [[nodiscard]] __device__ std::uint32_t quotient(std::uint32_t a) const {
+    return value == 1 ? a : static_cast<std::uint32_t>((std::uint64_t{a} * inverse) >> 32);
+  }
+};
+
 struct TileTask {
   const void* data;
   std::uint64_t m;
@@ -43,6 +56,7 @@ struct TileTask {
   std::uint32_t rows_per_group;
   std::uint32_t groups_per_tile;
   std::uint32_t part_words;  ///< words of a row in a tile
+  Divisor per_part;          ///< by that
   std::uint32_t parts;       ///< tiles side by side; 1 unless rows are very long
   std::uint64_t tiles;
   bool wide;               ///< rows are made of whole 16-byte pieces of whole words
@@ -75,18 +89,6 @@ struct TileBits {
   [[nodiscard]] __device__ std::uint32_t total_words() const { return rows * words_per_row; }
   [[nodiscard]] __device__ std::uint32_t word(std::uint32_t row, std::uint32_t w) const {
     return row < rows && w < words_per_row ? words[row * words_per_row + w] : 0;
-  }
-};
-
-/// a / b for a below 2^16 or so and b at most a few times that, without a division for each.
-struct Divisor {
-  std::uint32_t value;
-  std::uint32_t inverse;  ///< ceil(2^32 / value); exact while a · value < 2^32
-
-  __device__ explicit Divisor(std::uint32_t divisor)
-      : value(divisor), inverse(0xffffffffu / divisor + 1) {}
-  [[nodiscard]] __device__ std::uint32_t quotient(std::uint32_t a) const {
-    return value == 1 ? a : static_cast<std::uint32_t>((std::uint64_t{a} * inverse) >> 32);
   }
 };
 
@@ -405,6 +407,7 @@ inline TileTask plan_tiles(const SpikeView& spikes, RowOrder order, std::uint32_
   task.map = {shape.timesteps, shape.rows, spikes.row_order, order};
   task.rows_per_group = rows_per_group;
   task.part_words = std::min(task.words_per_row, words / rows_per_group);
+  task.per_part = Divisor(task.part_words);
   task.parts = static_cast<std::uint32_t>(ceil_div(task.words_per_row, task.part_words));
   const std::uint32_t groups = words / (task.part_words * rows_per_group);
   task.groups_per_tile = task.parts > 1 ? 1 : groups;

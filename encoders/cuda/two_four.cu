@@ -11,7 +11,6 @@ namespace {
 /// A unit is a spike of the residual. Slots are where they are whatever the other rows hold, so the
 /// tile writes them as it splits its words; what has no slot takes the place of the word.
 struct EmitTwoFour {
-  static constexpr bool placed = true;
   static constexpr bool each_spike = false;
   static constexpr bool unites_rows = false;
   static constexpr bool needs_spare = false;

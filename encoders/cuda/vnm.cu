@@ -265,7 +265,6 @@ __global__ void __launch_bounds__(tile_threads, tile_blocks_per_sm)
 
 /// Units are spikes of the residual, given as bits.
 struct EmitResidual {
-  static constexpr bool placed = true;
   static constexpr bool each_spike = false;
   static constexpr bool unites_rows = false;
   static constexpr bool needs_spare = false;
