@@ -59,19 +59,20 @@ __global__ void __launch_bounds__(mma_threads)
     float sums[8][4] = {};
     Steps steps(bitmap, first_row, mma_rows / 64);
     std::uint32_t step = steps.next();
-    RowWords<2> words(bitmap, [&](int i) { return row + 8 * i; });
+    const RowWords<2> rows(bitmap, [&](int i) { return row + 8 * i; });
+    RowWords<2>::Words words;
     if (step < steps.count()) {
       fetch_weights(tiles[0], w, k, n, step, n0);
-      words.load(step);
+      rows.load(step, words);
     }
     for (std::uint32_t turn = 0; step < steps.count(); turn ^= 1) {
       const std::uint32_t next = steps.next();
       std::uint32_t operands[2][2][4];  // [8 rows further down][word]
 #pragma unroll
-      for (int i = 0; i < 4; ++i) expand_bits(words.at[i / 2][i % 2], lane, operands[i / 2][i % 2]);
+      for (int i = 0; i < 4; ++i) expand_bits(words[i / 2][i % 2], lane, operands[i / 2][i % 2]);
       if (next < steps.count()) {
         fetch_weights(tiles[turn ^ 1], w, k, n, next, n0);
-        words.load(next);
+        rows.load(next, words);
       } else {
         __pipeline_commit();
       }

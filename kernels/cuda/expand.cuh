@@ -62,7 +62,7 @@ class Steps {
 template <int rows>
 class RowWords {
  public:
-  std::uint32_t at[rows][2];  ///< of the step that was loaded last
+  using Words = std::uint32_t[rows][2];
 
   /// row_of(i) for i below `rows`.
   template <class RowOf>
@@ -78,7 +78,7 @@ class RowWords {
       from_[i] = &bitmap.words[bitmap.word_index(row < last ? row : last, 0)];
     }
   }
-  __device__ void load(std::uint32_t step) {
+  __device__ void load(std::uint32_t step, Words& at) const {
     if (paired_) {
       const std::uint32_t offset = step * stride_;
 #pragma unroll

@@ -1,5 +1,5 @@
-// Y = S·W with S a bitmap, for Hopper. One block a multiprocessor: a warp that copies tiles of
-// 64 × tile_n of W by TMA, some ahead, and two warpgroups that take half of the rows each. Their
+// Y = S·W with S a bitmap, for Hopper. One or two blocks a multiprocessor: a warp that copies tiles
+// of 64 × tile_n of W by TMA, some ahead, and two warpgroups that take half of the rows each. Their
 // threads load the words of their rows, make operands A of them in registers, and multiply with
 // wgmma: nothing of S is in shared memory, so that tiles can be tall and W is read seldom
 // (M / tile_m times from L2).
@@ -24,8 +24,19 @@ constexpr int depth = 64;  // columns of S, rows of W, per step
 
 template <int tile_n>
 inline constexpr int stage_bytes = depth* tile_n * 2;
-template <int tile_n>
-inline constexpr int stages = 128 * 1024 / stage_bytes<tile_n>;
+/// The smallest tiles leave room for two blocks: one waits for its first words, or writes its sums,
+/// while the other multiplies.
+template <int blocks, int tile_n>
+inline constexpr int blocks_per_sm = blocks == 1 && tile_n == 64 ? 2 : 1;
+template <int blocks, int tile_n>
+inline constexpr int stages = 128 * 1024 / stage_bytes<tile_n> / blocks_per_sm<blocks, tile_n>;
+/// Steps whose words are on their way, as registers allow: a step of a small tile is over long
+/// before they come from L2.
+template <int blocks, int tile_n>
+inline constexpr int ahead = blocks* tile_n == 256                ? 1
+                             : blocks_per_sm<blocks, tile_n> == 2 ? 2
+                             : blocks == 2                        ? 2
+                                                                  : 4;
 
 /// Which buffer is next, and the parity of its use. There are 2^n buffers.
 template <std::uint32_t buffers>
@@ -41,14 +52,14 @@ using Operands = std::uint32_t[blocks][4][4];
 
 /// words: for each block the lane's row, lane / 4 of its warp's 16, and the one 8 further down.
 template <int blocks>
-__device__ void expand_rows(const RowWords<2 * blocks>& words, std::uint32_t lane,
+__device__ void expand_rows(const typename RowWords<2 * blocks>::Words& words, std::uint32_t lane,
                             Operands<blocks>& operands) {
 #pragma unroll
   for (int i = 0; i < 2 * blocks; ++i) {
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       std::uint32_t expanded[4];
-      expand_bits(words.at[i][half], lane, expanded);
+      expand_bits(words[i][half], lane, expanded);
 #pragma unroll
       for (int j = 0; j < 4; ++j)
         operands[i / 2][2 * half + j / 2][i % 2 + j % 2 * 2] = expanded[j];
@@ -74,26 +85,31 @@ __device__ inline void transpose_in_fours(std::uint32_t (&at)[4], std::uint32_t 
   }
 }
 
-/// Where the lane is in a tile of Y: its rows of S, and the step to do.
-template <int blocks>
+/// Where the lane is in a tile of Y: its rows of S, and the steps whose words it has asked for.
+template <int blocks, int ahead>
 struct TileCursor {
   std::uint64_t row;  ///< the lane's first row of the tile
+  RowWords<2 * blocks> rows;
   Steps steps;
-  std::uint32_t step;
-  RowWords<2 * blocks> words;  ///< of `step`
+  std::uint32_t step[ahead];  ///< in turns
+  typename RowWords<2 * blocks>::Words words[ahead];
 
   __device__ TileCursor(const Bitmap& bitmap, std::uint64_t first_row)
       : row(first_row + threadIdx.x / 128 * (64 * blocks) + threadIdx.x / 32 % 4 * 16 +
             threadIdx.x % 32 / 4),
-        steps(bitmap, first_row, 2 * blocks),
-        step(steps.next()),
-        words(bitmap, [&](int i) { return row + i / 2 * 64 + i % 2 * 8; }) {
-    if (!done()) words.load(step);
+        rows(bitmap, [&](int i) { return row + i / 2 * 64 + i % 2 * 8; }),
+        steps(bitmap, first_row, 2 * blocks) {
+#pragma unroll
+    for (int i = 0; i < ahead; ++i) ask(i);
   }
-  [[nodiscard]] __device__ bool done() const { return step >= steps.count(); }
-  __device__ void advance() {
-    step = steps.next();
-    if (!done()) words.load(step);
+  /// No step is left, where it is the turn of `i`.
+  [[nodiscard]] __device__ bool done(int i) const {
+    return step[i] >= steps.count();
+  }
+  /// Asks for the words of the next step that nobody has asked for.
+  __device__ void ask(int i) {
+    step[i] = steps.next();
+    if (!done(i)) rows.load(step[i], words[i]);
   }
 };
 
@@ -133,11 +149,11 @@ __device__ void store_row(const float* sums, Y* row, std::uint32_t column, std::
 }
 
 template <class W, class Y, int blocks, int tile_n>
-__global__ void __launch_bounds__(hopper_threads, 1)
+__global__ void __launch_bounds__(hopper_threads, (blocks_per_sm<blocks, tile_n>))
     expand_wgmma(const __grid_constant__ CUtensorMap w_map, const __grid_constant__ Bitmap bitmap,
                  Y* __restrict__ y, std::uint32_t n) {
   constexpr std::uint32_t tile_m = 128 * blocks;
-  constexpr std::uint32_t count = stages<tile_n>;
+  constexpr std::uint32_t count = stages<blocks, tile_n>;
   extern __shared__ std::uint8_t shared[];
   __shared__ std::uint64_t full_states[count];
   __shared__ std::uint64_t empty_states[count];
@@ -184,24 +200,26 @@ __global__ void __launch_bounds__(hopper_threads, 1)
     return;
   }
 
-  take_registers<240>();
+  take_registers<blocks_per_sm<blocks, tile_n> == 1 ? 240 : 104>();
   const std::uint64_t described = describe_rows(buffers);
-  TileCursor<blocks> cursor(bitmap, blockIdx.x % tiles_m * tile_m);
+  constexpr int words_ahead = ahead<blocks, tile_n>;
+  using Cursor = TileCursor<blocks, words_ahead>;
+  Cursor cursor(bitmap, blockIdx.x % tiles_m * tile_m);
   for (std::uint64_t tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
     float sums[blocks][tile_n / 2] = {};
     bool pending = false;  // products of the step before
     // Two sets of operands take turns: one is read while the next is made.
-    const auto multiply_step = [&](Operands<blocks>& operands) {
-      expand_rows<blocks>(cursor.words, lane, operands);
-      cursor.advance();
+    const auto multiply_step = [&](Operands<blocks>& operands, int i) {
+      expand_rows<blocks>(cursor.words[i], lane, operands);
+      cursor.ask(i);
       full.wait(turn.stage(), turn.parity());
       begin_products();
       const std::uint64_t b = described + turn.stage() * (stage_bytes<tile_n> >> 4);
 #pragma unroll
-      for (int i = 0; i < 4; ++i) {
+      for (int part = 0; part < 4; ++part) {
 #pragma unroll
         for (int block = 0; block < blocks; ++block) {
-          multiply<W, tile_n>(sums[block], operands[block][i], b + i * sixteen_rows);
+          multiply<W, tile_n>(sums[block], operands[block][part], b + part * sixteen_rows);
         }
       }
       commit_products();
@@ -210,17 +228,18 @@ __global__ void __launch_bounds__(hopper_threads, 1)
       pending = true;
       ++turn.uses;
     };
-    Operands<blocks> even;
-    Operands<blocks> odd;
-    while (!cursor.done()) {
-      multiply_step(even);
-      if (cursor.done()) break;
-      multiply_step(odd);
+    Operands<blocks> operands[2];
+    for (bool more = true; more;) {
+#pragma unroll
+      for (int i = 0; i < std::max(2, words_ahead); ++i) {
+        more = more && !cursor.done(i % words_ahead);
+        if (more) multiply_step(operands[i % 2], i % words_ahead);
+      }
     }
     // The next tile's first words come while this one's products end and its sums are written.
     const std::uint64_t row = cursor.row;
     const std::uint64_t next = tile + gridDim.x;
-    if (next < tiles) cursor = TileCursor<blocks>(bitmap, next % tiles_m * tile_m);
+    if (next < tiles) cursor = Cursor(bitmap, next % tiles_m * tile_m);
     wait_for_products<0>();
     if (pending && lane == 0) empty.arrive((turn.uses - 1) % count);
     const auto column = static_cast<std::uint32_t>(tile / tiles_m) * tile_n;
@@ -273,13 +292,14 @@ CUtensorMap map_weights(const WeightView& weights) {
 template <class W, class Y, int blocks, int tile_n>
 void launch(const CudaContext& context, const Bitmap& bitmap, const WeightView& weights,
             const OutputView& output) {
-  constexpr int bytes = stages<tile_n> * stage_bytes<tile_n> + 1024;
+  constexpr int bytes = stages<blocks, tile_n> * stage_bytes<tile_n> + 1024;
   const auto kernel = expand_wgmma<W, Y, blocks, tile_n>;
   check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
   int multiprocessors = 0;
   check(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, context.device));
   const std::uint64_t tiles = ceil_div(output.m, 128 * blocks) * ceil_div(output.n, tile_n);
-  const auto grid = static_cast<unsigned>(std::min<std::uint64_t>(tiles, multiprocessors));
+  const auto grid = static_cast<unsigned>(std::min<std::uint64_t>(
+      tiles, static_cast<std::uint64_t>(multiprocessors) * blocks_per_sm<blocks, tile_n>));
   kernel<<<grid, hopper_threads, bytes, context.stream>>>(map_weights(weights), bitmap,
                                                           static_cast<Y*>(output.data), output.n);
   check_launch();
