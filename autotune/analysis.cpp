@@ -345,15 +345,18 @@ json points_in_mode(const json& points, std::string_view mode) {
 }
 
 std::string primary_mode(const json& points) {
-  bool hot = false;
-  if (points.is_array()) {
+  if (!points.is_array()) return "cold";
+  // Encoders have no total: where there are only those, their own time decides.
+  for (const char* key : {"total_us", "encode_us"}) {
+    bool hot = false;
     for (const auto& point : points) {
-      std::string mode = text(report_json::child(point, "total_us"), "mode");
+      std::string mode = text(report_json::child(point, key), "mode");
       if (mode == "cold") return mode;
       hot = hot || mode == "hot";
     }
+    if (hot) return "hot";
   }
-  return hot ? "hot" : "cold";
+  return "cold";
 }
 
 json compute_winners(const json& points) {

@@ -45,6 +45,7 @@ namespace spiketune {
 [[nodiscard]] nlohmann::json points_in_mode(const nlohmann::json& points, std::string_view mode);
 
 /// The mode in which a report compares: "cold" where any point has a cold total, else "hot".
+/// Of a report without totals the encode times decide; "cold" where there are none either.
 [[nodiscard]] std::string primary_mode(const nlohmann::json& points);
 
 /// One entry per problem that has a candidate, in order of first appearance:

@@ -8,8 +8,12 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <tuple>
+#include <utility>
 
 #include "spiketune/autotune/analysis.hpp"
+#include "spiketune/autotune/combine.hpp"
+#include "spiketune/autotune/report_encoders.hpp"
 #include "spiketune/autotune/report_json.hpp"
 
 namespace spiketune {
@@ -76,7 +80,8 @@ struct Field {
 constexpr Field kFields[] = {
     {"timesteps", "T"},     {"pattern", "pattern"}, {"pattern_params", "with"},
     {"row_order", "rows"},  {"input", "input"},     {"value", "spikes"},
-    {"weights", "weights"}, {"output", "output"},   {"amortise", "products per encoding"}};
+    {"weights", "weights"}, {"output", "output"},   {"amortise", "products per encoding"},
+    {"device", "on"},       {"revision", "build"}};
 
 void name_curves(std::vector<ReportCurve>& curves) {
   std::set<std::string> backends;
@@ -203,10 +208,10 @@ std::string interval_words(const json& crossover) {
   return " (noise: " + format_density(*low) + " to " + format_density(*high) + ")";
 }
 
-/// The density at which dense takes over from a sparse format (or the other way round) between two
-/// neighbouring outcomes.
-std::string takeover_words(const Outcome& before, const Outcome& after,
-                           const std::vector<json>& crossovers) {
+/// The crossover at which dense takes over from a sparse format (or the other way round) between
+/// two neighbouring outcomes; null where there is none.
+const json* takeover(const Outcome& before, const Outcome& after,
+                     const std::vector<json>& crossovers) {
   const std::string sparse = text((dense_won(before) ? after : before).winner, "format");
   for (const auto& crossover : crossovers) {
     const double density = number(crossover, "density").value_or(0);
@@ -214,11 +219,20 @@ std::string takeover_words(const Outcome& before, const Outcome& after,
         density < before.density || density > after.density) {
       continue;
     }
-    return fmt::format(" {} takes over from {} at {}{}.", dense_won(before) ? sparse : "Dense",
-                       dense_won(before) ? "dense" : sparse, format_density(density),
-                       interval_words(crossover));
+    return &crossover;
   }
-  return "";
+  return nullptr;
+}
+
+std::string takeover_words(const Outcome& before, const Outcome& after,
+                           const std::vector<json>& crossovers) {
+  const json* crossover = takeover(before, after, crossovers);
+  if (crossover == nullptr) return "";
+  const std::string sparse = text((dense_won(before) ? after : before).winner, "format");
+  return fmt::format(" {} takes over from {} at {}{}.", dense_won(before) ? sparse : "Dense",
+                     dense_won(before) ? "dense" : sparse,
+                     format_density(number(*crossover, "density").value_or(0)),
+                     interval_words(*crossover));
 }
 
 std::string curve_words(const std::vector<Outcome>& outcomes, const std::vector<json>& crossovers) {
@@ -238,30 +252,19 @@ std::string curve_words(const std::vector<Outcome>& outcomes, const std::vector<
   return join(clauses, "; ", "; ") + "." + takeovers;
 }
 
-std::string device_words(const json& report, std::string_view backend) {
-  const json& environment = child(report, "environment");
-  if (backend == "cuda") {
-    const std::string gpu = text(environment, "gpu");
-    return gpu.empty() ? "an unnamed GPU" : gpu;
-  }
-  std::string cpu = text(environment, "cpu");
-  if (cpu.empty()) cpu = "an unnamed CPU";
-  if (const auto threads = number(environment, "threads")) {
-    cpu += fmt::format(" ({})", plural(static_cast<std::size_t>(*threads), "thread"));
-  }
-  return cpu;
-}
-
 std::string asked_words(const json& report, const json& points, const ReportCurves& curves,
-                        std::string_view mode) {
+                        std::string_view mode, bool products) {
   std::set<std::string> formats;
   std::set<std::string> baselines;
-  std::set<std::string> backends;
+  std::set<std::string> devices;
+  const json sources = report_sources(report);
   double least = std::numeric_limits<double>::infinity();
   double most = 0;
   for (const auto& point : points) {
     if (!point.is_object()) continue;
-    backends.insert(text(point, "backend"));
+    const auto source = static_cast<std::size_t>(number(point, "source").value_or(0));
+    devices.insert(
+        device_of(sources[std::min(source, sources.size() - 1)], text(point, "backend")));
     if (const auto density = number(child(point, "problem"), "density")) {
       least = std::min(least, *density);
       most = std::max(most, *density);
@@ -274,11 +277,8 @@ std::string asked_words(const json& report, const json& points, const ReportCurv
       formats.insert(text(point, "format"));
     }
   }
-  std::vector<std::string> devices;
-  devices.reserve(backends.size());
-  for (const auto& backend : backends) devices.push_back(device_words(report, backend));
-  std::string result = "Spikes times weights";
-  if (!devices.empty()) result += " on " + join(devices);
+  std::string result = products ? "Spikes times weights" : "Spikes into formats";
+  if (!devices.empty()) result += " on " + join({devices.begin(), devices.end()});
   result += ": ";
   result += plural(curves.curves.size(), "workload");
   if (least <= most) {
@@ -287,56 +287,140 @@ std::string asked_words(const json& report, const json& points, const ReportCurv
     result += " density";
   }
   if (!formats.empty()) result += ", " + plural(formats.size(), "format");
-  if (!baselines.empty()) {
+  if (products && !baselines.empty()) {
     result += " and the baselines " + join({baselines.begin(), baselines.end()});
   }
-  result += ". Which is cheapest when the encoding is paid for on every call";
+  result += products ? ". Which is cheapest when the encoding is paid for on every call"
+                     : ". How fast is the encoding";
   return result + (mode == "hot" ? ", with caches warm?" : ", from cold caches?");
 }
 
+/// An outcome with its curve.
+struct Placed {
+  const Outcome* outcome = nullptr;
+  std::size_t curve = ReportCurves::kNone;
+};
+
+std::string place_words(const ReportCurves& curves, const Placed& placed) {
+  const std::string density = "at " + density_words(placed.outcome->density);
+  if (placed.curve >= curves.curves.size()) return density;
+  return "on " + curves.curves[placed.curve].label + " " + density;
+}
+
+/// Geometric mean of what was noted, and the extremes with their places.
+struct Gains {
+  std::size_t count = 0;
+  double log_sum = 0;
+  double least = std::numeric_limits<double>::infinity();
+  double most = 0;
+  Placed least_at;
+  Placed most_at;
+
+  void note(double ratio, const Placed& placed) {
+    ++count;
+    log_sum += std::log(ratio);
+    if (ratio < least) std::tie(least, least_at) = std::pair(ratio, placed);
+    if (ratio > most) std::tie(most, most_at) = std::pair(ratio, placed);
+  }
+  [[nodiscard]] std::string mean() const {
+    return format_ratio(std::exp(log_sum / static_cast<double>(count)));
+  }
+};
+
+/// "On 2 workloads dense takes over, between 1.03 % and 1.05 % density."; empty where it never
+/// does.
+std::string takeovers_words(const std::map<std::size_t, std::vector<Outcome>>& outcomes,
+                            const std::map<std::size_t, std::vector<json>>& crossovers) {
+  std::size_t workloads = 0;
+  double least = std::numeric_limits<double>::infinity();
+  double most = 0;
+  for (const auto& [curve, list] : outcomes) {
+    bool found = false;
+    const auto own = crossovers.find(curve);
+    if (own == crossovers.end()) continue;
+    for (std::size_t i = 1; i < list.size(); ++i) {
+      if (dense_won(list[i - 1]) || !dense_won(list[i])) continue;
+      const json* crossover = takeover(list[i - 1], list[i], own->second);
+      if (crossover == nullptr) continue;
+      found = true;
+      const double density = number(*crossover, "density").value_or(0);
+      least = std::min(least, density);
+      most = std::max(most, density);
+    }
+    workloads += found ? 1 : 0;
+  }
+  if (workloads == 0) return "";
+  const std::string range =
+      format_density(least) == format_density(most)
+          ? "at " + format_density(least)
+          : "between " + format_density(least) + " and " + format_density(most);
+  return fmt::format("On {} dense takes over as density grows, {}.", plural(workloads, "workload"),
+                     range);
+}
+
+/// Who wins how often; by how much, and where most; where it turns.
 std::string answer_words(const ReportCurves& curves,
-                         const std::map<std::size_t, std::vector<Outcome>>& outcomes) {
+                         const std::map<std::size_t, std::vector<Outcome>>& outcomes,
+                         const std::map<std::size_t, std::vector<json>>& crossovers) {
   std::size_t problems = 0;
   std::size_t dense = 0;
   std::size_t with_dense = 0;
-  const Outcome* best = nullptr;
-  std::size_t best_curve = ReportCurves::kNone;
+  Gains gains;   // of sparse formats over dense, where they win
+  Gains losses;  // times as long as dense that the best sparse format takes, where dense wins
   for (const auto& [curve, list] : outcomes) {
     for (const auto& outcome : list) {
       ++problems;
-      if (dense_won(outcome)) ++dense;
       const auto speedup = number(outcome.winner, "speedup_over_dense");
       if (speedup) ++with_dense;
-      if (!speedup || dense_won(outcome)) continue;
-      if (best == nullptr || *speedup > *number(best->winner, "speedup_over_dense")) {
-        best = &outcome;
-        best_curve = curve;
+      if (dense_won(outcome)) {
+        ++dense;
+        if (const auto loss = sparse_over_dense(outcome)) losses.note(*loss, {&outcome, curve});
+      } else if (speedup) {
+        gains.note(*speedup, {&outcome, curve});
       }
     }
   }
   if (problems == 0) return "No point was measured and found correct, so there is no answer.";
-  std::string result;
+  std::vector<std::string> sentences;
   if (with_dense == 0) {
-    result = "Dense was not measured, so only the sparse formats are ranked.";
+    sentences.emplace_back("Dense was not measured, so only the sparse formats are ranked.");
   } else if (dense == problems) {
-    result =
+    sentences.push_back(
         fmt::format("Dense wins {}: no sparse format pays for its encoding here.",
-                    problems == 1 ? "the one problem" : fmt::format("all {} problems", problems));
+                    problems == 1 ? "the one problem" : fmt::format("all {} problems", problems)));
   } else if (dense == 0) {
-    result =
+    sentences.push_back(
         fmt::format("A sparse format wins {}.",
-                    problems == 1 ? "the one problem" : fmt::format("all {} problems", problems));
+                    problems == 1 ? "the one problem" : fmt::format("all {} problems", problems)));
   } else {
-    result = fmt::format("A sparse format wins {} of {}; dense wins {}.", problems - dense,
-                         plural(problems, "problem"), dense);
+    sentences.push_back(fmt::format("A sparse format wins {} of {}; dense wins {}.",
+                                    problems - dense, plural(problems, "problem"), dense));
   }
-  if (best != nullptr && best_curve < curves.curves.size()) {
-    result += fmt::format(" The largest gain is {} over dense: {} on {} at {}.",
-                          format_ratio(*number(best->winner, "speedup_over_dense")),
-                          format_and_kernel(best->winner), curves.curves[best_curve].label,
-                          density_words(best->density));
+  if (gains.count > 0) {
+    const std::string mean =
+        fmt::format("; over the {} it is {} in the geometric mean", gains.count, gains.mean());
+    sentences.push_back(
+        fmt::format("The largest gain is {} over dense: {} {}{}.", format_ratio(gains.most),
+                    format_and_kernel(gains.most_at.outcome->winner),
+                    place_words(curves, gains.most_at), gains.count == 1 ? "" : mean));
+  } else if (losses.count > 0) {
+    sentences.push_back(
+        fmt::format("A sparse format comes closest with {} the time of dense: {} {}.",
+                    format_ratio(losses.least), losses.least_at.outcome->best_sparse_format,
+                    place_words(curves, losses.least_at)));
   }
-  return result;
+  std::string turning = takeovers_words(outcomes, crossovers);
+  if (turning.empty() && losses.count > 1) {
+    turning = fmt::format(
+        "Where dense wins, the best sparse format takes {} as long in the geometric mean.",
+        losses.mean());
+  } else if (turning.empty() && gains.count > 1) {
+    turning = fmt::format("The least gain is {}: {} {}.", format_ratio(gains.least),
+                          format_and_kernel(gains.least_at.outcome->winner),
+                          place_words(curves, gains.least_at));
+  }
+  if (!turning.empty()) sentences.push_back(std::move(turning));
+  return join(sentences, " ", " ");
 }
 
 std::vector<std::string> remark_words(const json& report, const json& points,
@@ -391,7 +475,7 @@ std::string format_density(double density) {
 std::string format_and_kernel(const json& entry) {
   std::string format = text(entry, "format");
   std::string kernel = text(entry, "kernel");
-  if (kernel.empty() || kernel == format) return format;
+  if (kernel.empty() || kernel == format || kernel == "none") return format;  // none: encode only
   if (kernel.starts_with(format + ".")) return kernel;
   return format + " (" + kernel + ")";
 }
@@ -446,9 +530,11 @@ Summary summarise(const json& report, const json& points, const ReportCurves& cu
   for (const auto& crossover : compute_crossovers(points)) {
     crossovers[curves.find(crossover)].push_back(crossover);
   }
+  const std::string encoders =
+      outcomes.empty() ? encoders_answer(encoder_rows(points, curves), curves) : "";
   Summary summary;
-  summary.asked = asked_words(report, points, curves, mode);
-  summary.answer = answer_words(curves, outcomes);
+  summary.asked = asked_words(report, points, curves, mode, encoders.empty());
+  summary.answer = encoders.empty() ? answer_words(curves, outcomes, crossovers) : encoders;
   for (const auto& [curve, list] : outcomes) {
     if (curve >= curves.curves.size()) continue;
     if (summary.curves.size() == kCurvesInWords) break;

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "spiketune/autotune/analysis.hpp"
+#include "spiketune/autotune/combine.hpp"
+#include "spiketune/autotune/report_encoders.hpp"
 #include "spiketune/autotune/report_json.hpp"
 #include "spiketune/autotune/report_page.hpp"
 #include "spiketune/autotune/report_summary.hpp"
@@ -142,44 +144,52 @@ std::string plain(const json& value) {
 }
 
 std::string markdown_environment(const json& report) {
-  std::string result = "\n## Environment\n\n| | |\n|---|---|\n";
-  for (const char* key : {"created", "git"}) {
-    result += markdown_row({key, plain(child(report, key))});
-  }
-  const json& environment = child(report, "environment");
-  if (environment.is_object()) {
-    for (const auto& [key, value] : environment.items()) {
-      result += markdown_row({key, plain(value)});
+  std::string result;
+  for (const json& source : report_sources(report)) {
+    const std::string name = text(source, "name");
+    result += "\n## Environment" + (name.empty() ? "" : " of " + escape_markdown(name)) +
+              "\n\n| | |\n|---|---|\n";
+    for (const char* key : {"created", "git"}) {
+      result += markdown_row({key, plain(child(source, key))});
     }
+    const json& environment = child(source, "environment");
+    if (environment.is_object()) {
+      for (const auto& [key, value] : environment.items()) {
+        result += markdown_row({key, plain(value)});
+      }
+    }
+    std::string command;
+    const json& argv = child(source, "argv");
+    if (argv.is_array()) {
+      for (const auto& word : argv) command += (command.empty() ? "" : " ") + plain(word);
+    }
+    result += markdown_row({"command", command});
   }
-  std::string command;
-  const json& argv = child(report, "argv");
-  if (argv.is_array()) {
-    for (const auto& word : argv) command += (command.empty() ? "" : " ") + plain(word);
-  }
-  return result + markdown_row({"command", command});
+  return result;
 }
 
 /// Encoders of a report without products: how fast, and how near to the speed of a copy.
-std::vector<TableRow> encoder_rows(const json& points, const ReportCurves& curves) {
+std::vector<TableRow> encoder_cells(const json& points, const ReportCurves& curves) {
   std::vector<TableRow> rows = {{"workload", "density", "encoder", "encode", "GB/s", "of copy"}};
-  for (std::size_t i = 0; i < points.size(); ++i) {
-    const json& point = points[i];
-    const auto median = number(child(point, "encode_us"), "median");
-    if (text(point, "status") != "ok" || !median || *median <= 0) continue;
-    const json& bytes = child(point, "bytes");
-    const auto density = number(child(point, "problem"), "density");
-    const auto floor = number(child(point, "floor_us"), "encode");
-    const double moved = number(bytes, "input").value_or(0) + number(bytes, "encoded").value_or(0);
-    const std::string params = child(point, "config").empty() ? "" : child(point, "config").dump();
-    const std::size_t curve = curves.find(point);
-    rows.push_back({curve == ReportCurves::kNone ? "?" : curves.curves[curve].label,
-                    density ? format_density(*density) : "–",
-                    text(point, "format") + (params.empty() ? "" : " " + params),
-                    format_time(*median), fmt::format("{:.0f}", moved / *median / 1e3),
-                    floor ? fmt::format("{:.0f} %", 100 * *floor / *median) : "–"});
+  for (const EncoderRow& row : encoder_rows(points, curves)) {
+    rows.push_back({row.curve == ReportCurves::kNone ? "?" : curves.curves[row.curve].label,
+                    row.density ? format_density(*row.density) : "–", row.encoder,
+                    format_time(row.microseconds), format_rate(row.gbps),
+                    row.copy_share ? fmt::format("{:.0f} %", 100 * *row.copy_share) : "–"});
   }
   return rows;
+}
+
+std::string markdown_encoders(const json& points, const ReportCurves& curves) {
+  const auto rows = encoder_cells(points, curves);
+  if (rows.size() == 1 || !compute_winners(points).empty()) return "";
+  std::string result =
+      "\n## Encoders\n\n| Workload, M × K × N | Density | Encoder | Encode | GB/s | Of a copy |\n"
+      "|---|---:|---|---:|---:|---:|\n";
+  for (std::size_t i = 1; i < std::min(rows.size(), kMarkdownRows + 1); ++i) {
+    result += markdown_row(rows[i]);
+  }
+  return result + cut_note(rows.size() - 1);
 }
 
 }  // namespace
@@ -197,8 +207,9 @@ std::string render_markdown(const json& report) {
     result += "- **" + escape_markdown(label) + "**: " + escape_markdown(words) + "\n";
   }
   for (const auto& sentence : summary.remarks) result += "\n" + escape_markdown(sentence) + "\n";
-  return result + markdown_winners(points, curves) + markdown_crossovers(points, curves) +
-         markdown_not_ok(points, curves) + markdown_environment(report);
+  return result + markdown_winners(points, curves) + markdown_encoders(points, curves) +
+         markdown_crossovers(points, curves) + markdown_not_ok(points, curves) +
+         markdown_environment(report);
 }
 
 std::string render_table(const json& report, int width) {
@@ -208,7 +219,7 @@ std::string render_table(const json& report, int width) {
   const auto winners = winner_rows(points, curves);
   const auto columns = static_cast<std::size_t>(std::max(width, 60));
   if (winners.empty()) {
-    const auto encoders = encoder_rows(points, curves);
+    const auto encoders = encoder_cells(points, curves);
     if (encoders.size() == 1) return "No point was measured and found correct.\n";
     return render_text_table(encoders, {0, 2}, columns);
   }
