@@ -35,6 +35,11 @@
 SPIKETUNE_EMBED(page_template, SPIKETUNE_REPORT_ASSETS_DIR "/report_page.html")
 SPIKETUNE_EMBED(page_style, SPIKETUNE_REPORT_ASSETS_DIR "/report_page.css")
 SPIKETUNE_EMBED(chart_script, SPIKETUNE_REPORT_ASSETS_DIR "/report_charts.js")
+SPIKETUNE_EMBED(bar_script, SPIKETUNE_REPORT_ASSETS_DIR "/report_bars.js")
+SPIKETUNE_EMBED(map_script, SPIKETUNE_REPORT_ASSETS_DIR "/report_map.js")
+SPIKETUNE_EMBED(model_script, SPIKETUNE_REPORT_ASSETS_DIR "/report_model.js")
+SPIKETUNE_EMBED(table_script, SPIKETUNE_REPORT_ASSETS_DIR "/report_tables.js")
+SPIKETUNE_EMBED(finder_script, SPIKETUNE_REPORT_ASSETS_DIR "/report_finder.js")
 SPIKETUNE_EMBED(page_script, SPIKETUNE_REPORT_ASSETS_DIR "/report_page.js")
 SPIKETUNE_EMBED(h200_plans, SPIKETUNE_REPORT_ASSETS_DIR "/../results/h200/plans.json")
 #ifdef SPIKETUNE_VEGA_JS
@@ -62,6 +67,26 @@ std::string_view page_style() {
 
 std::string_view chart_script() {
   return between(spiketune_embedded_chart_script_begin, spiketune_embedded_chart_script_end);
+}
+
+std::string_view bar_script() {
+  return between(spiketune_embedded_bar_script_begin, spiketune_embedded_bar_script_end);
+}
+
+std::string_view map_script() {
+  return between(spiketune_embedded_map_script_begin, spiketune_embedded_map_script_end);
+}
+
+std::string_view model_script() {
+  return between(spiketune_embedded_model_script_begin, spiketune_embedded_model_script_end);
+}
+
+std::string_view table_script() {
+  return between(spiketune_embedded_table_script_begin, spiketune_embedded_table_script_end);
+}
+
+std::string_view finder_script() {
+  return between(spiketune_embedded_finder_script_begin, spiketune_embedded_finder_script_end);
 }
 
 std::string_view page_script() {

@@ -13,7 +13,16 @@ namespace spiketune::embedded {
 [[nodiscard]] std::string_view page_style();
 /// autotune/report_charts.js: from points to Vega specifications.
 [[nodiscard]] std::string_view chart_script();
-/// autotune/report_page.js: tables, switches, drawing.
+/// autotune/report_bars.js and report_map.js: more of these.
+[[nodiscard]] std::string_view bar_script();
+[[nodiscard]] std::string_view map_script();
+/// autotune/report_model.js: the page's data and helpers.
+[[nodiscard]] std::string_view model_script();
+/// autotune/report_tables.js: tables, and the details of a point.
+[[nodiscard]] std::string_view table_script();
+/// autotune/report_finder.js: the answer for one workload.
+[[nodiscard]] std::string_view finder_script();
+/// autotune/report_page.js: switches, drawing.
 [[nodiscard]] std::string_view page_script();
 /// results/h200/plans.json: tuned points (plan_cache.hpp).
 [[nodiscard]] std::string_view h200_plans();

@@ -2,12 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "spiketune/autotune/analysis.hpp"
+#include "spiketune/autotune/combine.hpp"
 #include "spiketune/autotune/embedded_assets.hpp"
 #include "spiketune/autotune/report_json.hpp"
 #include "spiketune/autotune/report_summary.hpp"
@@ -97,12 +99,14 @@ json packed_point(const json& point, std::size_t curve) {
   };
   if (flag(point, "baseline")) result["baseline"] = true;
   if (flag(point, "lossy")) result["lossy"] = true;
+  if (number(point, "source").value_or(0) > 0) result["src"] = child(point, "source");
   add("config", child(point, "config"));
   add("reason", child(point, "reason"));
   add("lost_share", child(point, "lost_share"));
   add("bytes", child(point, "bytes"));
   add("floor", child(point, "floor_us"));
   add("nnz", child(point, "nnz"));
+  add("features", child(point, "features"));
   add("max_error", child(point, "max_error"));
   add("notes", child(point, "notes"));
   add("clocks", child(point, "clocks"));
@@ -110,13 +114,28 @@ json packed_point(const json& point, std::size_t curve) {
   return result;
 }
 
-json packed_times(const json& point) {
-  json times = json::array();
-  for (const char* key : {"encode_us", "compute_us", "total_us"}) {
-    times.push_back(packed_measurement(child(point, key)));
+/// Samples that a page carries along for one measurement, at most.
+constexpr std::size_t kSamples = 48;
+
+/// The first samples, to four digits; null where there are none.
+json packed_samples(const json& measurement) {
+  const json& samples = child(measurement, "samples");
+  if (!samples.is_array() || samples.empty()) return nullptr;
+  json result = json::array();
+  for (std::size_t i = 0; i < std::min(samples.size(), kSamples); ++i) {
+    if (!samples[i].is_number()) continue;
+    result.push_back(std::strtod(fmt::format("{:.4g}", samples[i].get<double>()).c_str(), nullptr));
   }
-  const bool none = times[0].is_null() && times[1].is_null() && times[2].is_null();
-  return none ? json(nullptr) : times;
+  return result;
+}
+
+json packed_parts(const json& point, json (*pack)(const json&)) {
+  json parts = json::array();
+  for (const char* key : {"encode_us", "compute_us", "total_us"}) {
+    parts.push_back(pack(child(point, key)));
+  }
+  const bool none = parts[0].is_null() && parts[1].is_null() && parts[2].is_null();
+  return none ? json(nullptr) : parts;
 }
 
 json packed_curves(const ReportCurves& curves) {
@@ -182,9 +201,10 @@ std::string summary_html(const Summary& summary, std::string_view mode, bool sho
   return html + "</ul>\n</div>\n";
 }
 
-/// A report's points without their samples' bulk: all that the page works on.
+/// All that the page works on.
 struct PageContent {
   json data;
+  json samples = json::array();  ///< for each point the samples of each mode
   std::string summary;
 };
 
@@ -200,14 +220,16 @@ PageContent page_content(const json& report) {
     }
   }
   PageContent content;
+  for (std::size_t i = 0; i < packed.size(); ++i) content.samples.push_back(json::object());
   json views = json::object();
   for (const char* mode : {"cold", "hot"}) {
     const json in_mode = points_in_mode(points, mode);
     bool measured = false;
     for (std::size_t i = 0; i < in_mode.size(); ++i) {
-      json times = packed_times(in_mode[i]);
+      json times = packed_parts(in_mode[i], packed_measurement);
       if (times.is_null()) continue;
       packed[i]["t"][mode] = std::move(times);
+      content.samples[i][mode] = packed_parts(in_mode[i], packed_samples);
       measured = true;
     }
     if (!measured && mode != primary) continue;
@@ -220,10 +242,7 @@ PageContent page_content(const json& report) {
                   {"curves", packed_curves(curves)},
                   {"points", std::move(packed)},
                   {"views", std::move(views)},
-                  {"environment", child(report, "environment")}};
-  for (const char* key : {"created", "argv", "git", "complete"}) {
-    content.data[key] = child(report, key);
-  }
+                  {"sources", report_sources(report)}};
   return content;
 }
 
@@ -258,8 +277,14 @@ std::string render_html(const json& report) {
   return fill(embedded::page_template(), {{"style", std::string(embedded::page_style())},
                                           {"summary", content.summary},
                                           {"data", script_json(content.data)},
+                                          {"samples", script_json(content.samples)},
                                           {"vega", replace_all(vega, "</script", "<\\/script")},
                                           {"charts", std::string(embedded::chart_script())},
+                                          {"bars", std::string(embedded::bar_script())},
+                                          {"map", std::string(embedded::map_script())},
+                                          {"model", std::string(embedded::model_script())},
+                                          {"tables", std::string(embedded::table_script())},
+                                          {"finder", std::string(embedded::finder_script())},
                                           {"page", std::string(embedded::page_script())}});
 }
 

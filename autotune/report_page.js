@@ -1,28 +1,8 @@
 "use strict";
-// Draws the page: tables, switches, and the charts of report_charts.js. Whatever comes from the
-// report enters the document as text, never as markup.
+// Draws the page: switches, and the charts of report_charts.js, report_bars.js and report_map.js.
 
 (() => {
-  const root = document.documentElement;
-  const data = JSON.parse(document.getElementById("report-data").textContent);
-  const state = { mode: data.mode, hidden: new Set(), width: 0 };
-  const byId = (id) => document.getElementById(id);
-
-  function element(name, attributes, ...children) {
-    const node = document.createElement(name);
-    for (const [key, value] of Object.entries(attributes || {})) {
-      if (key === "class") node.className = value;
-      else if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
-      else if (value != null && value !== false) node.setAttribute(key, value === true ? "" : value);
-    }
-    node.append(...children.filter((child) => child != null && child !== ""));
-    return node;
-  }
-
-  const view = () => data.views[state.mode] || { winners: [], crossovers: [] };
-  const timesOf = (point) => point.t[state.mode] || [null, null, null];
-  const curveOf = (point) => data.curves[point.c] || { label: "?", shape: "?", detail: "", amortise: 1 };
-  const kernelName = (p) => (p.k === p.f || p.k.startsWith(p.f + ".") || !p.k ? p.k || p.f : `${p.f} (${p.k})`);
+  const { root, data, state, byId, element, view, timesOf, curveOf, kernelName, isCandidate, totalOf, problems, bytes, plain, command, encodeOnly, encodeRate } = model;
 
   // ---- theme ----
 
@@ -43,36 +23,217 @@
   // ---- tooltip ----
 
   const tooltip = byId("tooltip");
-  function showTooltip(handler, event, item, value) {
-    if (value == null || value === "") {
-      tooltip.hidden = true;
-      return;
-    }
-    tooltip.textContent = String(value);
+  function placeTooltip(text, left, top, right) {
+    tooltip.textContent = text;
     tooltip.hidden = false;
     const box = tooltip.getBoundingClientRect();
-    const x = event.clientX + 14 + box.width > innerWidth ? event.clientX - box.width - 14 : event.clientX + 14;
+    const x = right + 14 + box.width > innerWidth ? left - box.width - 14 : right + 14;
     tooltip.style.left = Math.max(8, x) + "px";
-    tooltip.style.top = Math.min(event.clientY + 14, innerHeight - box.height - 8) + "px";
+    tooltip.style.top = Math.max(8, Math.min(top + 14, innerHeight - box.height - 8)) + "px";
+  }
+  function showTooltip(handler, event, item, value) {
+    if (value == null || value === "") tooltip.hidden = true;
+    else placeTooltip(String(value), event.clientX, event.clientY, event.clientX);
   }
 
-  // ---- charts ----
+  // ---- drawing ----
+
+  // Marks of points can be clicked, and walked through with the arrow keys: one stop of Tab each
+  // chart, Enter opens.
+  function makeWalkable(host, open) {
+    const marks = [...host.querySelectorAll("[class*=datum-] > path")].filter((node) => node.__data__ && node.__data__.datum && node.__data__.datum.i != null);
+    if (!marks.length) return;
+    const datum = (node) => node.__data__.datum;
+    marks.forEach((node, k) => {
+      node.setAttribute("tabindex", k ? "-1" : "0");
+      node.setAttribute("role", "button");
+      node.setAttribute("aria-label", String(datum(node).tip || "").replaceAll("\n", ", "));
+    });
+    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
+    host.addEventListener("keydown", (event) => {
+      const at = marks.indexOf(event.target);
+      if (at < 0) return;
+      if (event.key === "Enter" || event.key === " ") {
+        event.preventDefault();
+        open(datum(event.target));
+      } else if (step[event.key]) {
+        event.preventDefault();
+        const next = marks[(at + step[event.key] + marks.length) % marks.length];
+        event.target.setAttribute("tabindex", "-1");
+        next.setAttribute("tabindex", "0");
+        next.focus();
+      }
+    });
+    host.addEventListener("focusin", (event) => {
+      if (!marks.includes(event.target) || !event.target.matches(":focus-visible")) return;
+      const box = event.target.getBoundingClientRect();
+      placeTooltip(String(datum(event.target).tip || ""), box.left, box.bottom, box.right);
+    });
+    host.addEventListener("focusout", () => { tooltip.hidden = true; });
+  }
+
+  const openPoint = (datum) => tables.showPoint(datum.i);
+  async function draw(host, spec, open = openPoint) {
+    const vegaView = new vega.View(vega.parse(spec), { renderer: "svg", container: host, hover: false });
+    vegaView.addEventListener("click", (event, item) => {
+      if (item && item.datum && item.datum.i != null) open(item.datum);
+    });
+    await vegaView.tooltip(showTooltip).runAsync();
+    makeWalkable(host, open);
+    return vegaView;
+  }
+
+  // Something that draws itself into `body` when it is in sight, or when there is time.
+  const panels = [];
+  function addPanel(node, body, paint) {
+    panels.push({ node, body, paint, dirty: true, views: [], marks: 0, charts: 0, expected: 0 });
+  }
+  // Waits for promises only, not for timers, so that it ends before a page is printed.
+  async function drawPanel(panel) {
+    panel.dirty = false;
+    for (const old of panel.views) old.finalize();
+    Object.assign(panel, { views: [], charts: 0, marks: 0, expected: 0 });
+    // The height stays while the content changes, so that the page does not jump.
+    panel.body.style.minHeight = panel.body.offsetHeight + "px";
+    panel.body.replaceChildren();
+    const drawn = [];
+    panel.paint((title, spec, { legend = null, open } = {}) => {
+      const host = element("div", { class: "chart" });
+      panel.body.append(element("div", { class: "figure" }, title ? element("h4", {}, title) : "", legend, host));
+      drawn.push(draw(host, spec, open));
+      panel.charts += 1;
+      panel.expected = 1;
+    }, panel.body);
+    panel.views = await Promise.all(drawn);
+    panel.marks = panel.body.querySelectorAll("[class*=datum-] > *").length;
+    panel.body.style.minHeight = "";
+  }
+
+  // What a test reads: charts drawn, data marks in them, charts that came out empty, and after how
+  // many milliseconds everything in sight was there.
+  function publish(done) {
+    const sum = (key) => panels.reduce((total, panel) => total + panel[key], 0);
+    root.dataset.charts = String(sum("charts"));
+    root.dataset.marks = String(sum("marks"));
+    root.dataset.empty = String(panels.filter((p) => !p.dirty && p.expected && !p.marks).length);
+    root.dataset.ready = String(done);
+  }
+  function inSight(panel) {
+    const box = panel.node.getBoundingClientRect();
+    return box.bottom > -200 && box.top < innerHeight + 400;
+  }
+
+  // One panel at a time, those in sight first, so that the page answers meanwhile.
+  let scheduled = false;
+  function schedule() {
+    if (scheduled) return;
+    scheduled = true;
+    setTimeout(async () => {
+      const waiting = panels.filter((panel) => panel.dirty);
+      const next = waiting.find(inSight);
+      if (!next && root.dataset.opened == null) root.dataset.opened = String(Math.round(performance.now()));
+      if (!waiting.length) {
+        scheduled = false;
+        return publish(true);
+      }
+      try {
+        await drawPanel(next || waiting[0]);
+      } catch (error) {
+        reportError(error);
+      }
+      publish(false);
+      scheduled = false;
+      schedule();
+    }, 0);
+  }
+  function redraw() {
+    for (const panel of panels) panel.dirty = true;
+    root.dataset.ready = "false";
+    schedule();
+  }
+
+  // ---- winner map ----
+
+  function mapTip(problem) {
+    const { point, winner, sparse } = problem;
+    const lines = [`${kernelName(point)}, ${charts.density(problem.d)}`, curveOf(point).label, `total ${charts.time(totalOf(point))}`];
+    if (point.f !== "dense" && winner.over_dense != null) lines.push(`${charts.ratio(winner.over_dense)} the speed of the best dense`);
+    if (point.f === "dense" && sparse) lines.push(`the best sparse format, ${sparse.f}, takes ${charts.ratio(totalOf(sparse) / totalOf(point))} as long`);
+    if (winner.ties.length) lines.push(`within the noise of ${winner.ties.join(", ")}`);
+    return lines.join("\n");
+  }
+  function mapCells() {
+    return problems().map((problem) => {
+      const p = problem.point;
+      return {
+        c: p.c, d: p.d, i: p.i, format: p.f, color: charts.styleOf(p.f)[0], speedup: p.f === "dense" ? 1 : problem.winner.over_dense,
+        sparse: problem.sparse && totalOf(problem.sparse), total: totalOf(p), tie: problem.winner.ties.length > 0, tip: mapTip(problem),
+      };
+    });
+  }
+  function shadeLegend() {
+    const box = (speedup, words) => element("span", {}, element("i", { style: `background: color-mix(in srgb, var(--series-blue) ${Math.round(100 * charts.shadeOf(speedup))}%, var(--page))` }), words);
+    return element("p", { class: "part-legend" }, box(1, "as fast as dense"), box(2, "2×"), box(4, "4×"), box(8, "8× or more"), element("span", {}, "grey: dense wins, in brackets the best sparse format"), element("span", {}, "dashed edge: within the noise of another format"));
+  }
+  function buildMap() {
+    const body = byId("winner-map");
+    addPanel(body, body, (add, host) => {
+      const cells = mapCells();
+      if (!cells.length) {
+        host.append(element("p", { class: "note" }, "No product was measured and found correct."));
+        return;
+      }
+      const rows = data.curves.map((curve, c) => ({ c, label: curve.label })).filter((row) => cells.some((cell) => cell.c === row.c));
+      const open = (datum) => {
+        finder.choose(datum.c, datum.d);
+        byId("find").scrollIntoView({ block: "start" });
+      };
+      add("", charts.winnerMap({ cells, rows, theme: theme(), width: state.width }), { legend: shadeLegend(), open });
+    });
+  }
+
+  // ---- floors ----
+
+  // Each kernel's best configuration on each problem, over the floor of its part.
+  function floorRows(part, floorKey) {
+    const best = new Map();
+    for (const p of data.points) {
+      const t = p.s === "ok" && timesOf(p)[part];
+      const floor = (p.floor || {})[floorKey];
+      if (!t || !floor) continue;
+      const name = part === 0 ? p.f : kernelName(p);
+      const key = [name, p.c, p.d].join("|");
+      const times = t[0] / floor;
+      if (best.has(key) && best.get(key).times <= times) continue;
+      best.set(key, { i: p.i, times, name, p, tip: `${name}, ${charts.density(p.d)}\n${curveOf(p).label}\n${charts.time(t[0])}, ${charts.ratio(times)} its floor of ${charts.time(floor)}` });
+    }
+    const rows = new Map();
+    for (const { p, name, ...at } of best.values()) {
+      if (!rows.has(name)) {
+        const [color, shape] = charts.styleOf(p.f);
+        rows.set(name, { name, color, shape, library: p.baseline, lossy: p.lossy, at: [] });
+      }
+      rows.get(name).at.push(at);
+    }
+    return [...rows.values()];
+  }
+  function buildFloors() {
+    const body = byId("floor-charts");
+    addPanel(body, body, (add, host) => {
+      const shared = { theme: theme(), width: state.width };
+      const compute = floorRows(1, "compute");
+      const encode = floorRows(0, "encode").filter((row) => row.name !== "dense");
+      if (compute.length) add("Products", charts.floors({ ...shared, rows: compute, title: "time of the product over its floor" }));
+      if (encode.length) add("Encoders", charts.floors({ ...shared, rows: encode, title: "time to encode over its floor" }));
+      if (!compute.length && !encode.length) host.append(element("p", { class: "note" }, "The report has no floors: a host run measures none."));
+    });
+  }
+
+  // ---- charts of one workload ----
 
   const series = charts.allSeries(data.points);
   const pointsOfCurve = data.curves.map(() => []);
   for (const point of data.points) if (pointsOfCurve[point.c]) pointsOfCurve[point.c].push(point);
-
-  const panels = data.curves.map((curve, index) => {
-    const body = element("div");
-    const node = element("article", { class: "panel", "aria-label": curve.label },
-      element("h3", {}, curve.label), element("p", { class: "detail" }, curve.detail), body);
-    return { curve, index, node, body, dirty: true, views: [], marks: 0, charts: 0, expected: 0 };
-  });
-
-  function draw(host, spec) {
-    const vegaView = new vega.View(vega.parse(spec), { renderer: "svg", container: host, hover: false });
-    return vegaView.tooltip(showTooltip).runAsync();
-  }
 
   function statusWords(points) {
     const counts = {};
@@ -96,90 +257,67 @@
       element("span", {}, "▴ ▸ continues beyond the axis"));
   }
 
-  async function drawCurve(panel, lines) {
-    const crossings = view().crossovers.filter((c) => c.c === panel.index);
+  function drawCurve(index, lines, add, body) {
+    const curve = data.curves[index];
+    const crossings = view().crossovers.filter((c) => c.c === index);
     const againstDense = crossings.filter((c) => c.b === "dense" &&
       lines.some((s) => s.format === c.a && !s.lossy));
-    const shared = { series: lines, crossings: againstDense, theme: theme(), width: state.width, amortise: panel.curve.amortise };
+    const shared = { series: lines, crossings: againstDense, theme: theme(), width: state.width, amortise: curve.amortise };
     const densities = new Set(lines.flatMap((s) => s.at.map((p) => p.d)));
-    const add = async (title, spec, legend) => {
-      const host = element("div", { class: "chart" });
-      panel.body.append(...(title ? [element("h4", {}, title)] : []), ...(legend ? [partLegend()] : []), host);
-      panel.views.push(await draw(host, spec));
-      panel.charts += 1;
-    };
     if (densities.size > 1) {
-      await add("", charts.overview(shared));
-      await add("Encode and compute", charts.parts(shared), true);
+      add("", charts.overview(shared));
+      add("Encode and compute", charts.parts(shared), { legend: partLegend() });
       if (crossings.length) {
-        panel.body.append(element("h4", {}, "Crossovers, and the interval that the noise leaves"), crossoverList(crossings));
+        body.append(element("h4", {}, "Crossovers, and the interval that the noise leaves"), crossoverList(crossings));
       }
     } else {
-      await add(`At ${charts.density([...densities][0])} density`, charts.ranking(shared), true);
+      add(`At ${charts.density([...densities][0])} density`, charts.ranking(shared), { legend: partLegend() });
     }
   }
 
-  async function drawPanel(panel) {
-    panel.dirty = false;
-    for (const old of panel.views) old.finalize();
-    Object.assign(panel, { views: [], charts: 0, marks: 0, expected: 0 });
-    // The height stays while the content changes, so that the page does not jump.
-    panel.body.style.minHeight = panel.body.offsetHeight + "px";
-    panel.body.replaceChildren();
-    const points = pointsOfCurve[panel.index];
-    const measured = charts.curveSeries(series, points, state.mode, panel.curve.amortise);
+  // Without products: bytes a second, the fastest configuration of each encoder.
+  function encoderSeries(points) {
+    const copy = (model.sourceOf(points[0]).environment || {}).copy_gbps;
+    return series.map((s) => {
+      const best = new Map();
+      for (const p of points) {
+        const rate = charts.seriesKey(p) === s.key && p.s === "ok" ? encodeRate(p) : null;
+        if (rate == null || (best.has(p.d) && best.get(p.d).gbps >= rate)) continue;
+        const share = copy ? `, ${Math.round(100 * rate / copy)} % of a copy` : "";
+        best.set(p.d, { d: p.d, i: p.i, gbps: rate, tip: `${s.label}, ${charts.density(p.d)}\n${charts.time(timesOf(p)[0][0])}\n${charts.significant(rate)} GB/s${share}` });
+      }
+      return { ...s, at: [...best.values()].sort((a, b) => a.d - b.d) };
+    }).filter((s) => s.at.length);
+  }
+
+  function paintCurve(index, add, body) {
+    const points = pointsOfCurve[index];
+    const measured = encodeOnly && points.length ? encoderSeries(points) : charts.curveSeries(series, points, state.mode, data.curves[index].amortise);
     let lines = measured.filter((s) => !state.hidden.has(s.key));
     const positive = lines.map((s) => ({ ...s, at: s.at.filter((p) => p.d > 0) })).filter((s) => s.at.length);
     if (positive.length) lines = positive;
     if (lines.length === 0) {
       const reason = measured.length ? "Every format of this chart is hidden." : `Nothing to draw (${statusWords(points)}); the table of points says why.`;
-      panel.body.append(element("p", { class: "note" }, reason));
+      body.append(element("p", { class: "note" }, reason));
+    } else if (encodeOnly) {
+      const copy = (model.sourceOf(points[0]).environment || {}).copy_gbps;
+      add("", charts.encoders({ series: lines, copy, theme: theme(), width: state.width }));
     } else {
-      panel.expected = 1;
-      await drawCurve(panel, lines);
-      panel.marks = panel.body.querySelectorAll("[class*=datum-] > *").length;
+      drawCurve(index, lines, add, body);
     }
-    panel.body.style.minHeight = "";
   }
 
-  // What a test reads: charts drawn, data marks in them, and charts that came out empty.
-  function publish(done) {
-    const sum = (key) => panels.reduce((total, panel) => total + panel[key], 0);
-    root.dataset.charts = String(sum("charts"));
-    root.dataset.marks = String(sum("marks"));
-    root.dataset.empty = String(panels.filter((p) => !p.dirty && p.expected && !p.marks).length);
-    root.dataset.ready = String(done);
-  }
-
-  // One panel at a time, those in sight first, so that the page answers meanwhile.
-  let scheduled = false;
-  function schedule() {
-    if (scheduled) return;
-    scheduled = true;
-    setTimeout(async () => {
-      const waiting = panels.filter((panel) => panel.dirty);
-      if (!waiting.length) {
-        scheduled = false;
-        return publish(true);
-      }
-      const inSight = (panel) => {
-        const box = panel.node.getBoundingClientRect();
-        return box.bottom > -200 && box.top < innerHeight + 400;
-      };
-      try {
-        await drawPanel(waiting.find(inSight) || waiting[0]);
-      } catch (error) {
-        reportError(error);
-      }
-      publish(false);
-      scheduled = false;
-      schedule();
-    }, 0);
-  }
-  function redraw() {
-    for (const panel of panels) panel.dirty = true;
-    root.dataset.ready = "false";
-    schedule();
+  function buildCurves() {
+    const nodes = data.curves.map((curve, index) => {
+      const body = element("div", { class: "panel-body" });
+      const node = element("article", { class: "panel", "aria-label": curve.label },
+        element("h3", {}, curve.label), element("p", { class: "detail" }, curve.detail), body);
+      addPanel(node, body, (add) => paintCurve(index, add, body));
+      return node;
+    });
+    byId("panels").append(...nodes);
+    if (!nodes.length) byId("panels").append(element("p", { class: "note" }, "The report has no points."));
+    return nodes;
   }
 
   // ---- legend ----
@@ -220,208 +358,41 @@
   }
 
   // With many charts, a way to one of them.
-  function buildJump() {
-    if (panels.length < 4) return;
+  function buildJump(nodes) {
+    if (nodes.length < 4) return;
     const select = element("select", { "aria-label": "Go to workload" }, element("option", { value: "" }, "Go to workload …"),
-      ...panels.map((panel) => element("option", { value: String(panel.index) }, panel.curve.label)));
+      ...data.curves.map((curve, c) => element("option", { value: String(c) }, curve.label)));
     select.addEventListener("change", () => {
-      if (select.value !== "") panels[Number(select.value)].node.scrollIntoView({ block: "start" });
+      if (select.value !== "") nodes[Number(select.value)].scrollIntoView({ block: "start" });
     });
     byId("legend").after(element("div", { class: "controls" }, select));
-  }
-
-  // ---- tables ----
-
-  const PAGE = 100;
-
-  // A table that sorts, filters, opens rows, and never holds more rows than asked for.
-  function table(host, { name, columns, rows, detail, controls, keep, sort }) {
-    const own = { rows: [], matching: [], shown: PAGE, filter: "", sort: sort || null };
-    const body = element("tbody");
-    const count = element("span", { class: "count", role: "status" });
-    const more = element("div", { class: "more" });
-    const input = element("input", { type: "search", placeholder: "Filter: words, any order", "aria-label": "Filter " + name });
-    input.addEventListener("input", () => { own.filter = input.value; own.shown = PAGE; refresh(); });
-    const heads = columns.map((column, i) => {
-      const button = element("button", { type: "button", onclick: () => sortBy(i) }, column.title);
-      return element("th", { class: column.class || "", scope: "col" }, button);
-    });
-
-    function sortBy(i) {
-      const descending = own.sort && own.sort.column === i ? !own.sort.descending : false;
-      own.sort = { column: i, descending };
-      refresh();
-    }
-    function compare(a, b) {
-      const x = columns[own.sort.column].value(a.row);
-      const y = columns[own.sort.column].value(b.row);
-      if (x == null || y == null) return (x == null) - (y == null);  // what is missing goes last
-      const order = typeof x === "number" ? x - y : String(x).localeCompare(String(y));
-      return own.sort.descending ? -order : order;
-    }
-    function openRow(line, row, button) {
-      const open = button.getAttribute("aria-expanded") === "true";
-      button.setAttribute("aria-expanded", String(!open));
-      button.textContent = open ? "▸" : "▾";
-      if (open) line.nextSibling.remove();
-      else line.after(element("tr", { class: "detail-row" }, element("td", { colspan: columns.length + 1 }, detail(row))));
-    }
-    function render(entry) {
-      const button = element("button", { class: "open-row", type: "button", "aria-expanded": "false", "aria-label": "Details" }, "▸");
-      const line = element("tr", {}, element("td", {}, button),
-        ...columns.map((column) => element("td", { class: column.class || "", "data-label": column.label },
-          ...[column.cell(entry.row)].flat())));
-      button.addEventListener("click", () => openRow(line, entry.row, button));
-      return line;
-    }
-    function refresh() {
-      const words = own.filter.toLowerCase().split(/\s+/).filter(Boolean);
-      own.matching = own.rows.filter((entry) => (!keep || keep(entry.row)) && words.every((word) => entry.text.includes(word)));
-      if (own.sort) own.matching.sort(compare);
-      heads.forEach((head, i) => head.setAttribute("aria-sort",
-        own.sort && own.sort.column === i ? (own.sort.descending ? "descending" : "ascending") : "none"));
-      const shown = own.matching.slice(0, own.shown);
-      body.replaceChildren(...shown.map(render));
-      count.textContent = own.matching.length === own.rows.length ? `${own.rows.length} rows` : `${own.matching.length} of ${own.rows.length} rows`;
-      const left = own.matching.length - shown.length;
-      const button = (text, to) => element("button", { type: "button", onclick: () => { own.shown = to; refresh(); } }, text);
-      more.replaceChildren(...(left > 0 ? [button(`Show ${Math.min(left, PAGE)} more`, own.shown + PAGE)] : []),
-        ...(left > PAGE && left < 2000 ? [button(`Show all ${own.matching.length}`, Infinity)] : []));
-    }
-    function load() {
-      own.rows = rows().map((row) => ({ row, text: columns.map((c) => String(c.text ? c.text(row) : c.value(row) ?? "")).join(" ").toLowerCase() }));
-      refresh();
-    }
-
-    host.append(element("div", { class: "controls" }, input, ...(controls ? controls(refresh) : []), count),
-      element("div", { class: "table-scroll" }, element("table", { "aria-label": name },
-        element("thead", {}, element("tr", {}, element("td", {}), ...heads)), body)), more);
-    load();
-    return load;
-  }
-
-  const timeColumn = (title, i, wide) => ({
-    title,
-    class: "num" + (wide ? " wide" : ""),
-    value: (p) => timesOf(p)[i] && timesOf(p)[i][0],
-    label: title.toLowerCase(),
-    text: () => "",
-    cell: (p) => charts.time(timesOf(p)[i] && timesOf(p)[i][0]),
-  });
-  const problemColumn = {
-    title: "Workload, M×K×N",
-    class: "name",
-    value: (p) => curveOf(p).label,
-    text: (p) => curveOf(p).label + " " + curveOf(p).detail,
-    cell: (p) => curveOf(p).label,
-  };
-  const densityColumn = {
-    title: "Density", class: "num", value: (p) => p.d, text: (p) => charts.density(p.d), cell: (p) => charts.density(p.d),
-  };
-  const tags = (p) => [p.baseline ? element("span", { class: "tag" }, "baseline") : "", p.lossy ? element("span", { class: "tag" }, "lossy") : ""];
-
-  function command(text) {
-    const code = element("code", {}, text);
-    const copy = element("button", { type: "button" }, "Copy");
-    copy.addEventListener("click", async () => {
-      try {
-        await navigator.clipboard.writeText(text);
-        copy.textContent = "Copied";
-        setTimeout(() => { copy.textContent = "Copy"; }, 1500);
-      } catch {
-        getSelection().selectAllChildren(code);  // no clipboard for a local file: leave it marked
-      }
-    });
-    return element("div", { class: "command" }, element("pre", {}, code), copy);
-  }
-
-  const bytes = (n) => n == null ? "–" : n >= 1e9 ? (n / 1e9).toPrecision(3) + " GB" : n >= 1e6 ? (n / 1e6).toPrecision(3) + " MB" : n >= 1e3 ? (n / 1e3).toPrecision(3) + " kB" : n + " B";
-  const plain = (value) => value == null ? "–" : typeof value === "string" ? value : typeof value !== "object" ? String(value)
-    : Object.entries(value).map(([k, v]) => Array.isArray(value) ? plain(v) : `${k} ${plain(v)}`).join(", ") || "–";
-
-  function measurement(times, i, floor) {
-    const t = times[i];
-    if (!t) return "–";
-    const share = floor ? `, ${charts.ratio(t[0] / floor)} its floor of ${charts.time(floor)}` : "";
-    return `${charts.time(t[0])}  [${charts.time(t[1])} – ${charts.time(t[2])}], ${t[3]} samples${share}`;
-  }
-
-  function detail(p) {
-    const facts = [];
-    if (p.config) facts.push(["config", plain(p.config)]);
-    for (const mode of ["cold", "hot"]) {
-      const t = p.t[mode];
-      if (!t) continue;
-      const floor = p.floor || {};
-      facts.push([`encode, ${mode}`, measurement(t, 0, floor.encode)], [`compute, ${mode}`, measurement(t, 1, floor.compute)], [`total, ${mode}`, measurement(t, 2)]);
-    }
-    for (const [key, value] of Object.entries(p.bytes || {})) if (value != null) facts.push([key + " size", bytes(value)]);
-    if (p.nnz != null) facts.push(["nonzeros", p.nnz.toLocaleString("en")]);
-    if (p.lost_share != null) facts.push(["spikes lost", charts.density(p.lost_share)]);
-    if (p.max_error != null) facts.push(["largest error", String(p.max_error)]);
-    if (p.clocks) facts.push(["clocks", plain(p.clocks)]);
-    if (p.reason) facts.push(["reason", plain(p.reason)]);
-    for (const note of p.notes || []) facts.push(["note", plain(note)]);
-    return element("div", {}, element("p", { class: "detail" }, `${kernelName(p)} on ${curveOf(p).detail} · density ${charts.density(p.d)}`),
-      element("dl", { class: "facts" }, ...facts.map(([k, v]) => element("div", {}, element("dt", {}, k), element("dd", {}, v)))),
-      p.command ? command(plain(p.command)) : element("p", { class: "note" }, "The command for this point was not recorded; the sweep's is below."));
-  }
-
-  function winnerTable() {
-    const rows = () => view().winners.map((w) => ({ ...data.points[w.point], winner: w }));
-    const ratioColumn = (title, key, wide) => ({
-      title, label: title.toLowerCase(), class: "num" + (wide ? " wide" : ""), value: (p) => p.winner[key], text: () => "", cell: (p) => charts.ratio(p.winner[key]),
-    });
-    return table(byId("winner-table"), {
-      name: "winners", rows, detail,
-      columns: [
-        problemColumn, densityColumn,
-        { title: "Winner", value: (p) => kernelName(p) + (p.baseline ? " baseline" : ""),
-          cell: (p) => [element("span", { class: "mono" }, kernelName(p)), ...tags(p),
-            p.winner.ties.length ? element("span", { class: "spread" }, " ≈ " + p.winner.ties.join(", ")) : ""].filter(Boolean) },
-        timeColumn("Encode", 0, true), timeColumn("Compute", 1, true), timeColumn("Total", 2),
-        ratioColumn("Over dense", "over_dense"), ratioColumn("Over best baseline", "over_baseline", true),
-      ],
-    });
-  }
-
-  function pointTable() {
-    const counts = { ok: 0, skipped: 0, failed: 0, wrong: 0 };
-    for (const p of data.points) counts[p.s] = (counts[p.s] || 0) + 1;
-    let status = "";
-    const controls = (refresh) => {
-      const select = element("select", { "aria-label": "Status" }, element("option", { value: "" }, `every status (${data.points.length})`),
-        ...Object.entries(counts).map(([s, n]) => element("option", { value: s }, `${s} (${n})`)));
-      select.addEventListener("change", () => { status = select.value; refresh(); });
-      return [select];
-    };
-    return table(byId("point-table"), {
-      name: "all points", rows: () => data.points, detail, controls, keep: (p) => !status || p.s === status,
-      columns: [
-        { title: "Status", value: (p) => p.s, cell: (p) => element("span", { class: "status-" + (counts[p.s] && /^\w+$/.test(p.s) ? p.s : "failed") }, p.s || "?") },
-        problemColumn, densityColumn,
-        { title: "Format and kernel", value: (p) => kernelName(p) + (p.baseline ? " baseline" : "") + (p.lossy ? " lossy" : ""),
-          cell: (p) => [element("span", { class: "mono" }, kernelName(p)), ...tags(p)].filter(Boolean) },
-        timeColumn("Encode", 0, true), timeColumn("Compute", 1, true), timeColumn("Total", 2),
-        { title: "Reason", class: "reason", value: (p) => p.reason, cell: (p) => p.reason ? plain(p.reason) : "" },
-      ],
-    });
   }
 
   // ---- the rest of the page ----
 
   const NAMES = { gpu: "GPU", sms: "multiprocessors", l2_bytes: "L2 cache", driver: "driver", cuda: "CUDA", clocks: "clocks", copy_gbps: "copy bandwidth", cpu: "CPU", threads: "threads", versions: "versions" };
-  function environment() {
-    const list = byId("environment");
+  function sourceNode(source) {
+    const list = element("dl", { class: "environment" });
     const add = (name, value) => list.append(element("dt", {}, name), element("dd", {}, value));
-    add("measured", plain(data.created) + (data.complete === false ? " (interrupted: not all that was planned)" : ""));
-    add("revision", plain(data.git));
-    for (const [key, value] of Object.entries(data.environment || {})) {
-      add(NAMES[key] || key, value == null ? "–" : key === "l2_bytes" ? bytes(value) : key === "copy_gbps" ? `${plain(value)} GB/s` : plain(value));
+    add("measured", plain(source.created) + (source.complete === false ? " (interrupted: not all that was planned)" : ""));
+    add("revision", plain(source.git));
+    for (const [key, value] of Object.entries(source.environment || {})) {
+      add(NAMES[key] || key.replaceAll("_", " "), value == null ? "–" : /_bytes$/.test(key) ? bytes(value) : key === "copy_gbps" ? `${charts.significant(value)} GB/s` : plain(value));
     }
-    const argv = Array.isArray(data.argv) ? data.argv.map(plain) : [];
+    const argv = Array.isArray(source.argv) ? source.argv.map(plain) : [];
     const quote = (word) => /^[\w@%+=:,./-]+$/.test(word) ? word : "'" + word.replace(/'/g, "'\\''") + "'";
-    byId("sweep-command").append(argv.length ? command(argv.map(quote).join(" ")) : element("p", { class: "note" }, "Not recorded."));
+    return [list, element("h3", {}, "Command of this sweep"),
+      argv.length ? command(argv.map(quote).join(" ")) : element("p", { class: "note" }, "Not recorded.")];
+  }
+  // One report's environment is shown; of several each can be opened.
+  function environment() {
+    const host = byId("environments");
+    if (data.sources.length === 1) return host.append(...sourceNode(data.sources[0]));
+    for (const source of data.sources) {
+      const gpu = (source.environment || {}).gpu || (source.environment || {}).cpu;
+      const title = [plain(source.name), plain(gpu), plain(source.created)].join(" · ");
+      host.append(element("details", { class: "source" }, element("summary", {}, title), ...sourceNode(source)));
+    }
   }
 
   function buildSwitch(onChange) {
@@ -433,38 +404,57 @@
     }
   }
 
+  const measure = () => Math.max(280, Math.floor(byId("panels").clientWidth));
   function followWidth() {
-    const measure = () => Math.max(280, Math.floor(byId("panels").clientWidth));
     state.width = measure();
     let timer = 0;
     addEventListener("resize", () => {
       clearTimeout(timer);
       timer = setTimeout(() => {
-        if (measure() === state.width) return;
+        if (root.classList.contains("printing") || measure() === state.width) return;
         state.width = measure();
         redraw();
       }, 150);
     });
   }
 
-  // On paper everything is light, and drawn.
+  // On paper everything is light, drawn, and scaled to the width of the sheet.
+  const PAPER = 940;
   function followPrinting() {
-    const all = () => panels.forEach(drawPanel);
-    addEventListener("beforeprint", () => { root.classList.add("printing"); all(); });
-    addEventListener("afterprint", () => { root.classList.remove("printing"); redraw(); });
+    addEventListener("beforeprint", () => {
+      root.classList.add("printing");
+      state.width = PAPER;
+      for (const details of document.querySelectorAll("details.source")) details.open = true;
+      panels.forEach(drawPanel);
+    });
+    addEventListener("afterprint", () => {
+      root.classList.remove("printing");
+      state.width = measure();
+      redraw();
+    });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   }
 
-  byId("panels").append(...panels.map((panel) => panel.node));
-  if (!panels.length) byId("panels").append(element("p", { class: "note" }, "The report has no points."));
   followWidth();
-  const tables = [winnerTable(), pointTable()];
+  finder.load();
+  buildMap();
+  const nodes = buildCurves();
+  buildFloors();
+  const loads = [finder.load, tables.winnerTable(), tables.pointTable()];
+  tables.leftOutTable();
   buildLegend();
-  buildJump();
+  buildJump(nodes);
   environment();
+  if (encodeOnly) {
+    for (const id of ["map", "winners"]) byId(id).hidden = true;
+    for (const node of document.querySelectorAll(".bar a[href='#map'], .bar a[href='#winners'], .with-products")) node.hidden = true;
+    byId("question").textContent = "How fast are spikes encoded?";
+    byId("charts-title").textContent = "Speed of encoders against density";
+    byId("chart-note").textContent = "The fastest configuration of each encoder: bytes of spikes read and of the format written, by the time to encode. Click a mark for its samples and its command.";
+  }
   buildSwitch(() => {
     for (const block of document.querySelectorAll("#summary > [data-mode]")) block.hidden = block.dataset.mode !== state.mode;
-    for (const load of tables) load();
+    for (const load of loads) load();
     redraw();
   });
   followPrinting();

@@ -104,12 +104,11 @@ target_compile_definitions(
 if(SPIKETUNE_VEGA_JS)
   target_compile_definitions(spiketune_autotune PRIVATE SPIKETUNE_VEGA_JS="${SPIKETUNE_VEGA_JS}")
 endif()
+file(GLOB page_assets CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/autotune/report_*.html
+     ${PROJECT_SOURCE_DIR}/autotune/report_*.css ${PROJECT_SOURCE_DIR}/autotune/report_*.js)
 set_property(
   SOURCE ${PROJECT_SOURCE_DIR}/autotune/embedded_assets.cpp
-  APPEND PROPERTY OBJECT_DEPENDS ${PROJECT_SOURCE_DIR}/autotune/report_page.html
-                  ${PROJECT_SOURCE_DIR}/autotune/report_page.css ${PROJECT_SOURCE_DIR}/autotune/report_page.js
-                  ${PROJECT_SOURCE_DIR}/autotune/report_charts.js ${PROJECT_SOURCE_DIR}/results/h200/plans.json
-                  ${SPIKETUNE_VEGA_JS})
+  APPEND PROPERTY OBJECT_DEPENDS ${page_assets} ${PROJECT_SOURCE_DIR}/results/h200/plans.json ${SPIKETUNE_VEGA_JS})
 if(hdf5_FOUND)
   target_compile_definitions(spiketune_autotune PRIVATE SPIKETUNE_HAVE_HDF5=1)
   target_link_libraries(spiketune_autotune PRIVATE $<BUILD_INTERFACE:PkgConfig::hdf5>

@@ -4,7 +4,8 @@
     report_browser_test.py PAGE.html [--allow-no-charts]
 
 Fails on a script error, on a page that never gets ready, on an empty chart, on anything fetched
-from elsewhere, and where switching, hiding, sorting, filtering or opening rows breaks the page.
+from elsewhere, and where switching, hiding, sorting, filtering, opening rows, choosing a workload
+or a click or key on a mark does not do what it should.
 Exit codes: 0 good, 1 bad, 77 skipped: no Chromium.
 """
 
@@ -48,6 +49,53 @@ EXERCISE = """
       found.showing = Number(root.dataset.marks) === marks;
     }
     for (const button of all("th button")) { button.click(); button.click(); }
+    const dialog = document.getElementById("point-dialog");
+    const opened = () => dialog.open && dialog.querySelectorAll("dl.facts dd").length > 0 &&
+      dialog.querySelector(".command") !== null;
+    const dot = document.querySelector("#panels [class*=datum-dot] > path, #panels [class*=datum-bar] > path");
+    if (dot) {
+      dot.dispatchEvent(new MouseEvent("click", { bubbles: true }));
+      found["click on a mark"] = opened();
+      found["samples of a mark"] = dialog.querySelectorAll(".samples circle").length > 0;
+      dialog.close();
+      const walkable = dot.parentNode.querySelector("[tabindex='0']") || document.querySelector("#panels [tabindex='0']");
+      walkable.focus();
+      walkable.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true }));
+      found["arrow key"] = document.activeElement.getAttribute("role") === "button";
+      document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true }));
+      found["enter key"] = opened();
+      dialog.close();
+    }
+    const cell = all("#winner-map [class*=datum-cell] > path").pop();
+    if (cell) {
+      found["cells of the map"] = all("#winner-map [class*=datum-cell] > path").length === found.winners;
+      cell.dispatchEvent(new MouseEvent("click", { bubbles: true }));
+      const [workload, density] = all("#finder select");
+      found["finder's workload"] = cell.getAttribute("aria-label").includes(workload.selectedOptions[0].textContent);
+      found["finder's density"] = cell.getAttribute("aria-label").includes(density.selectedOptions[0].textContent);
+      found["finder's verdict"] = document.querySelector("#finder .verdict").textContent.startsWith("Use ");
+      found["finder's reasons"] = all("#finder .why-list li").length > 0;
+    }
+    found.floors = all("#floor-charts [class*=datum-floor] > path").length > 0 || all("#floor-charts .note").length === 1;
+    const numbers = () => all("#point-table tbody td:nth-child(4)").map((td) => parseFloat(td.textContent));
+    all("#point-table th button")[2].click();
+    const ascending = numbers();
+    found.sorted = ascending.every((value, i) => i === 0 || !(value < ascending[i - 1]));
+    const [status, format] = all("#point-table .controls select");
+    const before = rows("point-table");
+    format.selectedIndex = 1;
+    format.dispatchEvent(new Event("change"));
+    const word = format.value;
+    found["format filter"] = rows("point-table") <= before && rows("point-table") > 0 &&
+      all("#point-table tbody td:nth-child(5)").every((td) => td.textContent.includes(word));
+    format.selectedIndex = 0;
+    format.dispatchEvent(new Event("change"));
+    status.value = "ok";
+    status.dispatchEvent(new Event("change"));
+    found["status filter"] = all("#point-table tbody td:nth-child(2)").every((td) => td.textContent === "ok");
+    status.selectedIndex = 0;
+    status.dispatchEvent(new Event("change"));
+    found["left out"] = document.getElementById("left-out-table").textContent.length > 0;
     for (const id of ["winner-table", "point-table"]) {
       const button = document.querySelector("#" + id + " .open-row");
       if (button) {

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "spiketune/autotune/analysis.hpp"
+#include "spiketune/autotune/combine.hpp"
 #include "spiketune/autotune/embedded_assets.hpp"
 #include "spiketune/autotune/report_summary.hpp"
 #include "spiketune/core/error.hpp"
@@ -33,8 +34,8 @@ std::size_t occurrences(const std::string& text, const std::string& part) {
 }
 
 /// The JSON that the page's scripts read.
-json page_data(const std::string& html) {
-  const std::string open = "id=\"report-data\">";
+json page_data(const std::string& html, const std::string& id = "report-data") {
+  const std::string open = "id=\"" + id + "\">";
   const auto begin = html.find(open) + open.size();
   return json::parse(html.substr(begin, html.find("</script>", begin) - begin));
 }
@@ -120,7 +121,45 @@ TEST(Page, HoldsEveryPointWithStatusReasonAndCommand) {
   EXPECT_EQ(data["views"]["cold"]["crossovers"].size(), report["crossovers"].size());
   EXPECT_TRUE(data["views"].contains("hot"));
   EXPECT_EQ(data["points"][0]["t"]["cold"][2].size(), 4U);
-  EXPECT_EQ(data["points"][0]["t"]["cold"][2][3], 5);  // samples are counted, not carried along
+  EXPECT_EQ(data["points"][0]["t"]["cold"][2][3], 5);  // samples are counted here ...
+  const json samples = page_data(render_html(report), "report-samples");
+  ASSERT_EQ(samples.size(), report["points"].size());  // ... and carried along apart
+  EXPECT_EQ(samples[0]["cold"][2].size(), 5U);
+}
+
+TEST(Page, CarriesNoMoreSamplesThanItShows) {
+  if (!has_vega()) GTEST_SKIP() << "this build has no Vega";
+  json report = fixture();
+  report["points"][0]["encode_us"]["samples"] = std::vector<double>(1000, 1.23456789);
+  const std::string html = render_html(report);
+  EXPECT_EQ(page_data(html)["points"][0]["t"]["cold"][0][3], 1000);
+  const json samples = page_data(html, "report-samples")[0]["cold"][0];
+  EXPECT_EQ(samples.size(), 48U);
+  EXPECT_EQ(samples[0], 1.235);
+}
+
+TEST(Page, NamesTheReportOfEachPoint) {
+  if (!has_vega()) GTEST_SKIP() << "this build has no Vega";
+  const json both = combine_reports({{"a.json", fixture()}, {"b.json", fixture()}});
+  const json data = page_data(render_html(both));
+  ASSERT_EQ(data["sources"].size(), 2U);
+  EXPECT_EQ(data["sources"][1]["name"], "b.json");
+  EXPECT_FALSE(data["points"].front().contains("src"));
+  EXPECT_EQ(data["points"].back()["src"], 1);
+}
+
+TEST(Page, ShowsEncodersWhereThereAreNoProducts) {
+  if (!has_vega()) GTEST_SKIP() << "this build has no Vega";
+  json report = fixture();
+  for (json& point : report["points"]) {
+    for (const char* key : {"compute_us", "compute_hot_us", "total_us", "total_hot_us"}) {
+      point[key] = nullptr;
+    }
+  }
+  const std::string html = render_html(report);
+  EXPECT_TRUE(contains(html, "Products were not measured"));
+  EXPECT_TRUE(contains(html, "GB/s"));
+  EXPECT_EQ(page_data(html)["mode"], "cold");
 }
 
 TEST(Page, ReportTextCannotBecomeMarkup) {

@@ -1,0 +1,122 @@
+"use strict";
+// "Which format for this layer?": one problem, its winner, and why.
+
+const finder = (() => {
+  const { data, byId, element, timesOf, curveOf, kernelName, productsOf, totalOf, problems, bytes, plain, command } = model;
+  const { time, density, ratio } = charts;
+  const chosen = { c: null, d: null };
+
+  const partsOf = (p) => {
+    const [encode, compute] = timesOf(p);
+    return { encode: encode && encode[0], compute: compute && compute[0] * productsOf(p), total: totalOf(p) };
+  };
+
+  function costWords(p) {
+    const { encode, compute, total } = partsOf(p);
+    const products = productsOf(p) > 1 ? `${productsOf(p)} products` : "product";
+    return encode == null || compute == null ? `${time(total)} in all` : `${time(total)} in all: encode ${time(encode)}, ${products} ${time(compute)}`;
+  }
+
+  function againstDense(problem) {
+    const { point, sparse } = problem;
+    const dense = problem.best.get("dense");
+    if (!dense) return "Dense was not measured here.";
+    if (point.f === "dense") {
+      if (!sparse) return "";
+      const s = partsOf(sparse);
+      const d = partsOf(dense);
+      const start = `The best sparse format, ${kernelName(sparse)}, takes ${ratio(s.total / d.total)} as long (${costWords(sparse)})`;
+      if (s.encode == null || s.compute == null) return start + ".";
+      return s.compute < d.total ? `${start}: its product alone would win, its encoding loses it.` : `${start}: its product alone is slower than all of dense.`;
+    }
+    const w = partsOf(point);
+    const d = partsOf(dense);
+    const start = `Dense takes ${ratio(d.total / w.total)} as long: ${time(d.total)} with ${kernelName(dense)}.`;
+    if (w.encode == null || d.compute == null || w.compute == null) return start;
+    return `${start} The encoding costs ${time(w.encode)}, and the product then takes ${time(w.compute)} instead of ${time(d.compute)}.`;
+  }
+
+  function nextWords(problem) {
+    const others = problem.ranking.filter((p) => p.f !== problem.point.f).slice(0, 2);
+    const ties = problem.winner.ties;
+    const tie = ties.length ? ` The noise does not separate it from ${ties.join(", ")}.` : "";
+    if (!others.length) return "No other format was measured here." + tie;
+    return `Next: ${others.map((p) => `${kernelName(p)} ${time(totalOf(p))} (${ratio(totalOf(p) / totalOf(problem.point))})`).join(", ")}.${tie}`;
+  }
+
+  function floorWords(p) {
+    const floor = (p.floor || {}).compute;
+    const compute = timesOf(p)[1];
+    if (floor == null || !compute) return "";
+    const b = p.bytes || {};
+    const encoded = b.encoded != null && b.input ? ` It reads ${bytes(b.encoded)} of spikes instead of ${bytes(b.input)}.` : "";
+    return `Its product takes ${ratio(compute[0] / floor)} its floor of ${time(floor)}, which memory and arithmetic set.${p.f === "dense" ? "" : encoded}`;
+  }
+
+  function crossoverWords(problem) {
+    const near = model.view().crossovers.filter((c) => c.c === problem.c && c.b === "dense" && (c.a === problem.point.f || (problem.point.f === "dense" && problem.sparse && c.a === problem.sparse.f)));
+    if (!near.length) return "";
+    return near.map((c) => `${c.faster_below === "dense" ? c.a : "Dense"} takes over from ${c.faster_below} at ${density(c.density)} (noise: ${density(c.low)} to ${density(c.high)}).`).join(" ");
+  }
+
+  function answer(problem) {
+    const { point } = problem;
+    const reasons = [againstDense(problem), nextWords(problem), floorWords(point), crossoverWords(problem)].filter(Boolean);
+    const open = element("button", { type: "button", onclick: () => tables.showPoint(point.i) }, "Samples and features");
+    const setting = point.config ? ` Configuration: ${plain(point.config)}.` : "";
+    return element("div", {}, element("p", { class: "verdict" }, "Use ", element("b", {}, kernelName(point)), `: ${costWords(point)}.`),
+      element("ul", { class: "why-list" }, ...reasons.map((words) => element("li", {}, words))),
+      element("p", { class: "note" }, `${curveOf(point).detail}.${setting} `, open),
+      ...(point.command ? [command(plain(point.command))] : []));
+  }
+
+  // ---- the two choices ----
+
+  const select = (name) => element("select", { "aria-label": name });
+  const workload = select("Workload");
+  const share = select("Density");
+  const result = element("div", { "aria-live": "polite" });
+
+  const ofCurve = (c) => problems().filter((problem) => problem.c === c).sort((a, b) => a.d - b.d);
+  const current = () => ofCurve(chosen.c).find((problem) => problem.d === chosen.d);
+
+  function fillDensities() {
+    const list = ofCurve(chosen.c);
+    if (!list.some((problem) => problem.d === chosen.d)) chosen.d = list.length ? list[Math.floor((list.length - 1) / 2)].d : null;
+    share.replaceChildren(...list.map((problem) => element("option", { value: String(problem.d) }, density(problem.d))));
+    share.value = String(chosen.d);
+  }
+  function show() {
+    const problem = current();
+    result.replaceChildren(problem ? answer(problem) : element("p", { class: "note" }, "Nothing was measured and found correct here."));
+  }
+  function choose(c, d) {
+    chosen.c = c;
+    chosen.d = d;
+    workload.value = String(c);
+    fillDensities();
+    show();
+  }
+
+  // After a change of mode, too.
+  function load() {
+    const host = byId("finder");
+    const list = problems();
+    byId("find").hidden = list.length === 0;
+    if (!list.length) return;
+    const curves = [...new Set(list.map((problem) => problem.c))];
+    workload.replaceChildren(...curves.map((c) => element("option", { value: String(c) }, data.curves[c].label)));
+    // At first the problem with the largest gain, or the first one.
+    const gain = (problem) => problem.winner.over_dense ?? 0;
+    const start = list.reduce((a, b) => (gain(b) > gain(a) ? b : a));
+    if (!curves.includes(chosen.c)) Object.assign(chosen, { c: start.c, d: start.d });
+    choose(chosen.c, chosen.d);
+    if (!host.childElementCount) {
+      host.append(element("div", { class: "controls" }, element("label", {}, "Workload ", workload), element("label", {}, "Density ", share)), result);
+    }
+  }
+  workload.addEventListener("change", () => choose(Number(workload.value), chosen.d));
+  share.addEventListener("change", () => choose(chosen.c, Number(share.value)));
+
+  return { load, choose };
+})();
