@@ -40,6 +40,8 @@ SPIKETUNE_EMBED(map_script, SPIKETUNE_REPORT_ASSETS_DIR "/report_map.js")
 SPIKETUNE_EMBED(model_script, SPIKETUNE_REPORT_ASSETS_DIR "/report_model.js")
 SPIKETUNE_EMBED(table_script, SPIKETUNE_REPORT_ASSETS_DIR "/report_tables.js")
 SPIKETUNE_EMBED(finder_script, SPIKETUNE_REPORT_ASSETS_DIR "/report_finder.js")
+SPIKETUNE_EMBED(view_script, SPIKETUNE_REPORT_ASSETS_DIR "/report_views.js")
+SPIKETUNE_EMBED(figure_script, SPIKETUNE_REPORT_ASSETS_DIR "/report_figures.js")
 SPIKETUNE_EMBED(page_script, SPIKETUNE_REPORT_ASSETS_DIR "/report_page.js")
 SPIKETUNE_EMBED(h200_plans, SPIKETUNE_REPORT_ASSETS_DIR "/../results/h200/plans.json")
 #ifdef SPIKETUNE_VEGA_JS
@@ -87,6 +89,14 @@ std::string_view table_script() {
 
 std::string_view finder_script() {
   return between(spiketune_embedded_finder_script_begin, spiketune_embedded_finder_script_end);
+}
+
+std::string_view view_script() {
+  return between(spiketune_embedded_view_script_begin, spiketune_embedded_view_script_end);
+}
+
+std::string_view figure_script() {
+  return between(spiketune_embedded_figure_script_begin, spiketune_embedded_figure_script_end);
 }
 
 std::string_view page_script() {

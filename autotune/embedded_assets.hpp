@@ -18,6 +18,10 @@ namespace spiketune::embedded {
 [[nodiscard]] std::string_view map_script();
 /// autotune/report_model.js: the page's data and helpers.
 [[nodiscard]] std::string_view model_script();
+/// autotune/report_views.js: which charts a report has, and what is in them.
+[[nodiscard]] std::string_view view_script();
+/// autotune/report_figures.js: those charts as SVG.
+[[nodiscard]] std::string_view figure_script();
 /// autotune/report_tables.js: tables, and the details of a point.
 [[nodiscard]] std::string_view table_script();
 /// autotune/report_finder.js: the answer for one workload.

@@ -75,6 +75,7 @@ const finder = (() => {
   const select = (name) => element("select", { "aria-label": name });
   const workload = select("Workload");
   const share = select("Density");
+  const words = element("input", { type: "search", placeholder: "Find: words of its name", "aria-label": "Find a workload" });
   const result = element("div", { "aria-live": "polite" });
 
   const ofCurve = (c) => problems().filter((problem) => problem.c === c).sort((a, b) => a.d - b.d);
@@ -90,10 +91,29 @@ const finder = (() => {
     const problem = current();
     result.replaceChildren(problem ? answer(problem) : element("p", { class: "note" }, "Nothing was measured and found correct here."));
   }
+  // The workloads whose names have all the words.
+  function fillWorkloads() {
+    const wanted = words.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const curves = [...new Set(problems().map((problem) => problem.c))];
+    const matching = curves.filter((c) => wanted.every((word) => data.curves[c].label.toLowerCase().includes(word)));
+    const shown = matching.length ? matching : curves;
+    workload.replaceChildren(...shown.map((c) => element("option", { value: String(c) }, data.curves[c].label)));
+    return shown;
+  }
+  words.addEventListener("input", () => {
+    const shown = fillWorkloads();
+    choose(shown.includes(chosen.c) ? chosen.c : shown[0], chosen.d);
+  });
+
   function choose(c, d) {
     chosen.c = c;
     chosen.d = d;
     workload.value = String(c);
+    if (workload.value !== String(c)) {  // it was filtered away
+      words.value = "";
+      fillWorkloads();
+      workload.value = String(c);
+    }
     fillDensities();
     show();
   }
@@ -104,15 +124,14 @@ const finder = (() => {
     const list = problems();
     byId("find").hidden = list.length === 0;
     if (!list.length) return;
-    const curves = [...new Set(list.map((problem) => problem.c))];
-    workload.replaceChildren(...curves.map((c) => element("option", { value: String(c) }, data.curves[c].label)));
+    const curves = fillWorkloads();
     // At first the problem with the largest gain, or the first one.
     const gain = (problem) => problem.winner.over_dense ?? 0;
     const start = list.reduce((a, b) => (gain(b) > gain(a) ? b : a));
     if (!curves.includes(chosen.c)) Object.assign(chosen, { c: start.c, d: start.d });
     choose(chosen.c, chosen.d);
     if (!host.childElementCount) {
-      host.append(element("div", { class: "controls" }, element("label", {}, "Workload ", workload), element("label", {}, "Density ", share)), result);
+      host.append(element("div", { class: "controls" }, ...(curves.length > 6 ? [words] : []), element("label", {}, "Workload ", workload), element("label", {}, "Density ", share)), result);
     }
   }
   workload.addEventListener("change", () => choose(Number(workload.value), chosen.d));

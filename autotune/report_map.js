@@ -19,7 +19,7 @@
     const exact = [...new Set(densities.map(rounded))].sort((a, b) => a - b);
     const full = densities.length >= EXACT_FILL * rows * exact.length;
     if (exact.length <= 3 || (exact.length <= EXACT_COLUMNS && full)) {
-      return { labels: exact.map(density), of: (d) => exact.indexOf(rounded(d)) };
+      return { exact: true, labels: exact.map(density), of: (d) => exact.indexOf(rounded(d)) };
     }
     const bin = (d) => Math.max(0, EDGES.findIndex((edge, k) => k > 0 && d <= edge) - 1);
     const used = [...new Set(densities.map(bin))].sort((a, b) => a - b);
@@ -82,7 +82,7 @@
         return {
           ...cell, x: column * pitchX + 2 + k * wide, y: row * pitchY + (narrow ? 20 : 0), w: wide - (group.length > 1 ? 1 : 0),
           fill: toHex(rgb), ink: inkOn(rgb), stroke: theme.series[cell.color], dash: cell.tie ? [3, 2] : [],
-          name: wide >= 34 ? cell.format : "", words: wide >= 34 ? cellWords(cell) : "", room: wide - 4,
+          name: wide >= 34 ? cell.format : "", words: wide < 34 ? "" : columns.exact || wide < 84 ? cellWords(cell) : `${cellWords(cell)} at ${density(cell.d)}`, room: wide - 4,
         };
       });
     });
@@ -101,7 +101,7 @@
       width: inner, height: pitchY * rows.length, autosize: "none", padding: margin, config: config(theme),
       data: [
         { name: "cells", values: placed },
-        { name: "rows", values: rows.map((row, k) => ({ ...row, label: shortened(row.label, narrow ? Math.floor(inner / 7) : 42), y: k * pitchY + (narrow ? 10 : high / 2) })) },
+        { name: "rows", values: rows.map((row, k) => ({ ...row, label: shortened(row.label, narrow ? Math.floor(inner / 7) : 39), y: k * pitchY + (narrow ? 10 : high / 2) })) },
         { name: "columns", values: columns.labels.map((label, k) => ({ label: narrow ? label.replace(" %", "") : label, x: (k + 0.5) * pitchX })) },
       ],
       marks: [
@@ -145,9 +145,12 @@
     const margin = { left: Math.min(200, width * 0.38), right: 16, top: 22, bottom: 40 };
     const inner = width - margin.left - margin.right;
     const step = 19;
-    const sorted = rows.map((row) => {
+    const letters = Math.floor((margin.left - 8) / 6.4);
+    const short = rows.map((row) => shortened(row.name, letters));
+    const distinct = new Set(short).size === rows.length;
+    const sorted = rows.map((row, k) => {
       const times = row.at.map((p) => p.times).sort((a, b) => a - b);
-      return { ...row, median: times[Math.floor(times.length / 2)] };
+      return { ...row, name: distinct ? short[k] : row.name, median: times[Math.floor(times.length / 2)] };
     }).sort((a, b) => a.median - b.median);
     const dots = sorted.flatMap((row) => row.at.map((p) => ({
       ...p, name: row.name, shape: row.shape, stroke: theme.series[row.color],
@@ -168,7 +171,7 @@
         { name: "row", type: "band", domain: sorted.map((r) => r.name), range: [0, height] },
       ],
       axes: [
-        { scale: "x", orient: "bottom", grid: true, values: ticks, encode: labelled("format(datum.value, '~r') + '×'"), labelOverlap: "greedy", title },
+        { scale: "x", orient: "bottom", grid: true, values: ticks, encode: labelled("format(datum.value, '~r') + '×'"), labelOverlap: "greedy", labelSeparation: 6, title },
         { scale: "row", orient: "left", ticks: false, domain: false, labelLimit: margin.left - 8, labelColor: theme.ink },
       ],
       marks: [

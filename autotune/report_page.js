@@ -1,8 +1,8 @@
 "use strict";
-// Draws the page: switches, and the charts of report_charts.js, report_bars.js and report_map.js.
+// Draws the page: switches, and the charts that report_views.js describes.
 
 (() => {
-  const { root, data, state, byId, element, view, timesOf, curveOf, kernelName, isCandidate, totalOf, problems, bytes, plain, command, encodeOnly, encodeRate } = model;
+  const { root, data, state, byId, element, view, bytes, plain, command, encodeOnly } = model;
 
   // ---- theme ----
 
@@ -154,23 +154,6 @@
 
   // ---- winner map ----
 
-  function mapTip(problem) {
-    const { point, winner, sparse } = problem;
-    const lines = [`${kernelName(point)}, ${charts.density(problem.d)}`, curveOf(point).label, `total ${charts.time(totalOf(point))}`];
-    if (point.f !== "dense" && winner.over_dense != null) lines.push(`${charts.ratio(winner.over_dense)} the speed of the best dense`);
-    if (point.f === "dense" && sparse) lines.push(`the best sparse format, ${sparse.f}, takes ${charts.ratio(totalOf(sparse) / totalOf(point))} as long`);
-    if (winner.ties.length) lines.push(`within the noise of ${winner.ties.join(", ")}`);
-    return lines.join("\n");
-  }
-  function mapCells() {
-    return problems().map((problem) => {
-      const p = problem.point;
-      return {
-        c: p.c, d: p.d, i: p.i, format: p.f, color: charts.styleOf(p.f)[0], speedup: p.f === "dense" ? 1 : problem.winner.over_dense,
-        sparse: problem.sparse && totalOf(problem.sparse), total: totalOf(p), tie: problem.winner.ties.length > 0, tip: mapTip(problem),
-      };
-    });
-  }
   function shadeLegend() {
     const box = (speedup, words) => element("span", {}, element("i", { style: `background: color-mix(in srgb, var(--series-blue) ${Math.round(100 * charts.shadeOf(speedup))}%, var(--page))` }), words);
     return element("p", { class: "part-legend" }, box(1, "as fast as dense"), box(2, "2×"), box(4, "4×"), box(8, "8× or more"), element("span", {}, "grey: dense wins, in brackets the best sparse format"), element("span", {}, "dashed edge: within the noise of another format"));
@@ -178,62 +161,31 @@
   function buildMap() {
     const body = byId("winner-map");
     addPanel(body, body, (add, host) => {
-      const cells = mapCells();
-      if (!cells.length) {
+      const map = views.map({ theme: theme(), width: state.width });
+      if (!map) {
         host.append(element("p", { class: "note" }, "No product was measured and found correct."));
         return;
       }
-      const rows = data.curves.map((curve, c) => ({ c, label: curve.label })).filter((row) => cells.some((cell) => cell.c === row.c));
       const open = (datum) => {
         finder.choose(datum.c, datum.d);
         byId("find").scrollIntoView({ block: "start" });
       };
-      add("", charts.winnerMap({ cells, rows, theme: theme(), width: state.width }), { legend: shadeLegend(), open });
+      add("", map, { legend: shadeLegend(), open });
     });
   }
 
   // ---- floors ----
 
-  // Each kernel's best configuration on each problem, over the floor of its part.
-  function floorRows(part, floorKey) {
-    const best = new Map();
-    for (const p of data.points) {
-      const t = p.s === "ok" && timesOf(p)[part];
-      const floor = (p.floor || {})[floorKey];
-      if (!t || !floor) continue;
-      const name = part === 0 ? p.f : kernelName(p);
-      const key = [name, p.c, p.d].join("|");
-      const times = t[0] / floor;
-      if (best.has(key) && best.get(key).times <= times) continue;
-      best.set(key, { i: p.i, times, name, p, tip: `${name}, ${charts.density(p.d)}\n${curveOf(p).label}\n${charts.time(t[0])}, ${charts.ratio(times)} its floor of ${charts.time(floor)}` });
-    }
-    const rows = new Map();
-    for (const { p, name, ...at } of best.values()) {
-      if (!rows.has(name)) {
-        const [color, shape] = charts.styleOf(p.f);
-        rows.set(name, { name, color, shape, library: p.baseline, lossy: p.lossy, at: [] });
-      }
-      rows.get(name).at.push(at);
-    }
-    return [...rows.values()];
-  }
   function buildFloors() {
     const body = byId("floor-charts");
     addPanel(body, body, (add, host) => {
-      const shared = { theme: theme(), width: state.width };
-      const compute = floorRows(1, "compute");
-      const encode = floorRows(0, "encode").filter((row) => row.name !== "dense");
-      if (compute.length) add("Products", charts.floors({ ...shared, rows: compute, title: "time of the product over its floor" }));
-      if (encode.length) add("Encoders", charts.floors({ ...shared, rows: encode, title: "time to encode over its floor" }));
-      if (!compute.length && !encode.length) host.append(element("p", { class: "note" }, "The report has no floors: a host run measures none."));
+      const floors = views.floors({ theme: theme(), width: state.width });
+      for (const { title, spec } of floors) add(title, spec);
+      if (!floors.length) host.append(element("p", { class: "note" }, "The report has no floors."));
     });
   }
 
   // ---- charts of one workload ----
-
-  const series = charts.allSeries(data.points);
-  const pointsOfCurve = data.curves.map(() => []);
-  for (const point of data.points) if (pointsOfCurve[point.c]) pointsOfCurve[point.c].push(point);
 
   function statusWords(points) {
     const counts = {};
@@ -257,53 +209,21 @@
       element("span", {}, "▴ ▸ continues beyond the axis"));
   }
 
-  function drawCurve(index, lines, add, body) {
-    const curve = data.curves[index];
-    const crossings = view().crossovers.filter((c) => c.c === index);
-    const againstDense = crossings.filter((c) => c.b === "dense" &&
-      lines.some((s) => s.format === c.a && !s.lossy));
-    const shared = { series: lines, crossings: againstDense, theme: theme(), width: state.width, amortise: curve.amortise };
-    const densities = new Set(lines.flatMap((s) => s.at.map((p) => p.d)));
-    if (densities.size > 1) {
-      add("", charts.overview(shared));
-      add("Encode and compute", charts.parts(shared), { legend: partLegend() });
-      if (crossings.length) {
-        body.append(element("h4", {}, "Crossovers, and the interval that the noise leaves"), crossoverList(crossings));
-      }
-    } else {
-      add(`At ${charts.density([...densities][0])} density`, charts.ranking(shared), { legend: partLegend() });
-    }
-  }
-
-  // Without products: bytes a second, the fastest configuration of each encoder.
-  function encoderSeries(points) {
-    const copy = (model.sourceOf(points[0]).environment || {}).copy_gbps;
-    return series.map((s) => {
-      const best = new Map();
-      for (const p of points) {
-        const rate = charts.seriesKey(p) === s.key && p.s === "ok" ? encodeRate(p) : null;
-        if (rate == null || (best.has(p.d) && best.get(p.d).gbps >= rate)) continue;
-        const share = copy ? `, ${Math.round(100 * rate / copy)} % of a copy` : "";
-        best.set(p.d, { d: p.d, i: p.i, gbps: rate, tip: `${s.label}, ${charts.density(p.d)}\n${charts.time(timesOf(p)[0][0])}\n${charts.significant(rate)} GB/s${share}` });
-      }
-      return { ...s, at: [...best.values()].sort((a, b) => a.d - b.d) };
-    }).filter((s) => s.at.length);
-  }
-
   function paintCurve(index, add, body) {
-    const points = pointsOfCurve[index];
-    const measured = encodeOnly && points.length ? encoderSeries(points) : charts.curveSeries(series, points, state.mode, data.curves[index].amortise);
-    let lines = measured.filter((s) => !state.hidden.has(s.key));
-    const positive = lines.map((s) => ({ ...s, at: s.at.filter((p) => p.d > 0) })).filter((s) => s.at.length);
-    if (positive.length) lines = positive;
+    const points = views.pointsOfCurve[index];
+    const measured = views.linesOf(index);
+    const lines = views.positive(measured.filter((s) => !state.hidden.has(s.key)));
     if (lines.length === 0) {
       const reason = measured.length ? "Every format of this chart is hidden." : `Nothing to draw (${statusWords(points)}); the table of points says why.`;
       body.append(element("p", { class: "note" }, reason));
-    } else if (encodeOnly) {
-      const copy = (model.sourceOf(points[0]).environment || {}).copy_gbps;
-      add("", charts.encoders({ series: lines, copy, theme: theme(), width: state.width }));
-    } else {
-      drawCurve(index, lines, add, body);
+      return;
+    }
+    for (const { title, spec, parts } of views.curve(index, lines, { theme: theme(), width: state.width })) {
+      add(title, spec, { legend: parts ? partLegend() : null });
+    }
+    const crossings = view().crossovers.filter((c) => c.c === index);
+    if (crossings.length && views.densitiesOf(lines).size > 1) {
+      body.append(element("h4", {}, "Crossovers, and the interval that the noise leaves"), crossoverList(crossings));
     }
   }
 
@@ -346,7 +266,7 @@
     return svg;
   }
   function buildLegend() {
-    for (const s of series) {
+    for (const s of views.series) {
       const button = element("button", { type: "button", "aria-pressed": "true" }, swatch(s), s.label);
       button.addEventListener("click", () => {
         if (!state.hidden.delete(s.key)) state.hidden.add(s.key);

@@ -2,12 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <cstdio>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "spiketune/autotune/combine.hpp"
+#include "spiketune/autotune/report_figures.hpp"
 #include "spiketune/autotune/report_page.hpp"
 #include "spiketune/autotune/t4.hpp"
 #include "spiketune/cli/commands.hpp"
@@ -24,6 +26,7 @@ struct ReportFlags {
   std::string html;
   std::string markdown;
   std::string t4;
+  std::string figures;
 };
 
 void write_or_print(const std::string& path, const std::string& text) {
@@ -52,6 +55,12 @@ int run(const ReportFlags& flags) {
   if (!flags.html.empty()) write_file(flags.html, render_html(report));
   if (!flags.t4.empty()) write_file(flags.t4, t4_results(report).dump(1) + "\n");
   if (!flags.markdown.empty()) write_or_print(flags.markdown, render_markdown(report));
+  if (!flags.figures.empty()) {
+    const FiguresWritten written = write_figures(report, flags.figures);
+    fmt::print(stderr, "wrote {} SVG and {} PNG files to {}\n", written.svg, written.png,
+               flags.figures);
+    if (!written.note.empty()) fmt::print(stderr, "{}\n", written.note);
+  }
   return exit_ok;
 }
 
@@ -71,6 +80,8 @@ void add_report(CLI::App& app, int& exit_code) {
   command->add_option("--html", flags->html, "also write one offline HTML page here");
   command->add_option("--markdown", flags->markdown,
                       "also write Markdown here (-: standard output, and no table)");
+  command->add_option("--figures", flags->figures,
+                      "write every chart into this directory as SVG and PNG, for print");
   command->add_option("--t4", flags->t4,
                       "write the points here as T4 results, which Kernel Tuner's tools read");
   command->footer(

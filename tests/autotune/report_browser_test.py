@@ -76,6 +76,17 @@ EXERCISE = """
       found["finder's verdict"] = document.querySelector("#finder .verdict").textContent.startsWith("Use ");
       found["finder's reasons"] = all("#finder .why-list li").length > 0;
     }
+    const words = document.querySelector("#finder input");
+    if (words) {
+      const workload = document.querySelector("#finder select");
+      const wanted = workload.options[workload.options.length - 1].textContent;
+      words.value = wanted;
+      words.dispatchEvent(new Event("input"));
+      found["finder's words"] = workload.selectedOptions[0].textContent === wanted &&
+        document.querySelector("#finder .verdict") !== null;
+      words.value = "";
+      words.dispatchEvent(new Event("input"));
+    }
     found.floors = all("#floor-charts [class*=datum-floor] > path").length > 0 || all("#floor-charts .note").length === 1;
     const numbers = () => all("#point-table tbody td:nth-child(4)").map((td) => parseFloat(td.textContent));
     all("#point-table th button")[2].click();
