@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs the Python package into a virtual environment, as a user would, and runs its tests.
+# Installs the Python package into a virtual environment, as a user would, and runs its tests. Those of PyTorch, which is
+# large, are skipped unless it is there: build/python-venv/bin/pip install torch snntorch spikingjelly
 # Exit code 77, with the reason, where a virtual environment or PyPI cannot be had.
 #
 # usage: scripts/test_python.sh [FOLDER]     default: build/python-venv
@@ -19,7 +20,11 @@ python=$(command -v python3) || skip "no python3"
 "$venv/bin/pip" install --quiet --disable-pip-version-check --retries 1 --timeout 10 scikit-build-core nanobind numpy pytest scipy pandas ||
   skip "pip cannot install from PyPI here"
 
+# With the flags of scripts/test.sh, so that ccache has what that compiled; without a cache, CUDA would take too long.
 export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
-"$venv/bin/pip" install --quiet --disable-pip-version-check --no-build-isolation --no-deps .
+cuda=OFF
+! command -v ccache >/dev/null || cuda=AUTO
+"$venv/bin/pip" install --quiet --disable-pip-version-check --no-build-isolation --no-deps \
+  -C cmake.define.SPIKETUNE_WERROR=ON -C cmake.define.SPIKETUNE_CUDA=$cuda .
 cd "$venv" # so that the installed package is tested, not the sources
-bin/python -m pytest --quiet --override-ini testpaths= -p no:cacheprovider "$OLDPWD/python/tests"
+bin/python -m pytest --quiet -rs --override-ini testpaths= -p no:cacheprovider "$OLDPWD/python/tests"

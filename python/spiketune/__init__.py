@@ -5,27 +5,30 @@
 >>> csr = spiketune.encode(spikes, "csr")
 >>> y = spiketune.spmm(csr, np.random.rand(512, 128).astype("float32"))  # [T * rows, N]
 
-Arrays come in through DLPack or the buffer protocol (NumPy, PyTorch on the CPU, JAX) without a
-copy where they are contiguous, and encodings show theirs as NumPy arrays over the same memory.
-This package runs on the host. Errors are `spiketune.Error`, a ValueError, with the sentence that the
-command says.
+Arrays come in without a copy where they are contiguous: NumPy's, PyTorch's, and those of any library with DLPack or
+`__cuda_array_interface__` (CuPy, Numba, JAX). A call runs where its array is: on the host, or on its CUDA device, on
+the stream that is current in PyTorch or CuPy, or on `stream`. Results are of the same kind as the arrays that came:
+NumPy arrays for the host's (PyTorch's tensors of the host too), tensors in PyTorch's memory for PyTorch's on a
+device, CuPy arrays for CuPy's, else DeviceArray. Errors are `spiketune.Error`, a ValueError, with the sentence that
+the command says.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any, Literal, Optional
 
-import numpy as np
-
 from . import _core
+from ._arrays import DeviceArray, Where, device_of, native
 from ._core import Error
+from ._encoded import Encoded, RowOrder
 from ._program import plan, sweep, tune
 from ._report import Report
 
-__all__ = ["Encoded", "Error", "Report", "encode", "formats", "lif", "plan", "spmm", "sweep", "tune"]
+__all__ = ["DeviceArray", "Encoded", "Error", "Report", "cuda_unavailable_reason", "encode", "formats", "lif", "plan", "spmm", "sweep",
+           "tune"]
 
-RowOrder = Literal["time-major", "token-major"]
 Kind = Literal["binary", "graded2", "graded"]
 
 
@@ -34,119 +37,9 @@ def formats() -> list[str]:
     return _core.format_names()
 
 
-def _contiguous(array: Any) -> Any:
-    """As it is, or a contiguous copy, where the array knows how to make one."""
-    if isinstance(array, np.ndarray):
-        return np.ascontiguousarray(array)
-    return array.contiguous() if hasattr(array, "contiguous") else array
-
-
-class Encoded:
-    """Spikes in a format. The arrays of the format are attributes: `csr.row_offsets`."""
-
-    def __init__(self, core: _core.Encoded):
-        self._core = core
-
-    @property
-    def format(self) -> str:
-        """Name of the format, "csr"."""
-        return self._core.format
-
-    @property
-    def params(self) -> dict[str, Any]:
-        """Parameters of the format, such as a block size."""
-        return json.loads(self._core.params)
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """(T, rows, K) of the spikes. As a matrix they have T * rows rows, in `row_order`."""
-        return self._core.shape
-
-    @property
-    def row_order(self) -> RowOrder:
-        """"time-major": row t * rows + r; "token-major": row r * T + t."""
-        return self._core.row_order
-
-    @property
-    def nnz(self) -> int:
-        """Spikes that went in."""
-        return self._core.nnz
-
-    @property
-    def lost(self) -> int:
-        """Spikes that a lossy format dropped; else 0."""
-        return self._core.lost
-
-    @property
-    def bytes(self) -> int:
-        """Bytes of the encoding, without what was allocated beyond it."""
-        return self._core.bytes
-
-    @property
-    def arrays(self) -> dict[str, np.ndarray]:
-        """The arrays of the format, read-only, over the memory of the encoding. bfloat16 values show
-        as uint16; spikes of one bit have no values."""
-        return {name: self._core.array(name) for name in self._core.array_names}
-
-    def __getattr__(self, name: str) -> np.ndarray:
-        if not name.startswith("_"):
-            array = self._core.array(name)
-            if array is not None:
-                return array
-            raise AttributeError(f"{self.format} has no array {name!r}; it has {', '.join(self._core.array_names)}")
-        raise AttributeError(name)
-
-    def __repr__(self) -> str:
-        steps, rows, k = self.shape
-        share = self.nnz / max(1, steps * rows * k)
-        return f"<spiketune.Encoded {self.format} [{steps}, {rows}, {k}], {self.nnz} spikes ({share:.2%}), {self.bytes} bytes>"
-
-    def decode(self) -> np.ndarray:
-        """The spikes, [T, rows, K], time-major: uint8, or float32 where they are real-valued."""
-        return self._core.decode()
-
-    def to_scipy(self) -> Any:
-        """scipy.sparse array [T * rows, K] with the rows of the encoding, of COO, CSR, CSC or Block-CSR.
-        Indices without a copy where SciPy takes their type; values are ones for spikes of one bit.
-        Throws Error for other formats."""
-        import scipy.sparse
-
-        steps, rows, k = self.shape
-        shape = (steps * rows, k)
-        arrays = self.arrays
-        values = arrays.get("values")
-        if values is None or values.size == 0:
-            values = np.ones(self.nnz, np.uint8)
-        if self.format == "csr":
-            return scipy.sparse.csr_matrix((values, _index(arrays["column_indices"]), _index(arrays["row_offsets"])), shape)
-        if self.format == "csc":
-            return scipy.sparse.csc_matrix((values, _index(arrays["row_indices"]), _index(arrays["column_offsets"])), shape)
-        if self.format == "coo":
-            return scipy.sparse.coo_matrix((values, (_index(arrays["row_indices"]), _index(arrays["column_indices"]))), shape)
-        raise Error(f"SciPy has no format like {self.format}: encode as coo, csr or csc")
-
-    def to_torch(self) -> Any:
-        """torch.sparse_csr_tensor [T * rows, K] of CSR, values float32. Throws Error for other formats."""
-        import torch
-
-        if self.format != "csr":
-            raise Error(f"PyTorch has no format like {self.format}: encode as csr")
-        steps, rows, k = self.shape
-        values = self.arrays.get("values")
-        values = torch.ones(self.nnz) if values is None or values.size == 0 else torch.from_numpy(values.astype(np.float32))
-        return torch.sparse_csr_tensor(
-            torch.from_numpy(_index(self.row_offsets)),
-            torch.from_numpy(_index(self.column_indices)),
-            values,
-            (steps * rows, k),
-        )
-
-
-def _index(array: np.ndarray) -> np.ndarray:
-    """Signed, as SciPy and PyTorch want them: the same memory where the width fits."""
-    if array.dtype == np.uint32:
-        return array.view(np.int32) if array.size == 0 or array.max() < 2**31 else array.astype(np.int64)
-    return array.astype(np.int32)
+def cuda_unavailable_reason() -> str:
+    """Why arrays on CUDA devices cannot be used, in one sentence; empty where they can."""
+    return _core.cuda_unavailable_reason()
 
 
 def encode(
@@ -158,28 +51,66 @@ def encode(
     row_order: RowOrder = "time-major",
     encoded_order: Optional[RowOrder] = None,
     k: Optional[int] = None,
+    indices: Literal["compact", "int32"] = "compact",
+    density: Optional[float] = None,
+    capacity: Optional[int] = None,
+    wait: bool = True,
+    stream: Any = None,
 ) -> Encoded:
-    """Encodes spikes.
+    """Encodes spikes, where they are.
 
-    spikes: [T, rows, K] or [rows, K]; uint8, bool, float16, bfloat16 or float32; or uint32, rows of bits
-        packed 32 to a word, the first in the lowest bit, with `k`. Of any library with DLPack, on the CPU.
+    spikes: [T, rows, K] or [rows, K]; uint8, bool, float16, bfloat16 or float32; or uint32 (PyTorch: int32 too), rows
+        of bits packed 32 to a word, the first in the lowest bit, with `k`
     format: one of formats()
     params: of the format, e.g. {"block_size": 16}; default: the first that a sweep tries
     kind: "binary" (0 and 1), "graded2" (0 to 3) or "graded" (real-valued)
     row_order: of `spikes`; encoded_order: of the encoding, the same unless given
+    indices: "compact", 16 bits where K fits; "int32": what PyTorch's sparse tensors take without a copy (csr, coo)
+    density: a guess at the share of spikes, from which room is made; default 0.1
+    capacity: the room instead, in the format's units (csr: spikes)
+    wait: on a device, wait for the counts: room that was too small is made anew, and bad spikes throw here. False:
+        nothing waits and the call can be captured in a CUDA graph. Room is then made for any spikes unless density or
+        capacity is given; errors come at Encoded.check(), or when a count or an array is asked for.
+    stream: on a device, of PyTorch or CuPy or an address; default: the current one
 
     Throws Error for a NaN, a value that is not of the kind, a wrong shape or type.
     """
+    array, kept = native(spikes, "spikes")
+    where = Where(spikes, device_of(array), stream)
     text = None if params is None else json.dumps(params)
-    return Encoded(_core.encode(_contiguous(spikes), format, text, kind, row_order, encoded_order or row_order, k))
+    core = _core.encode(array, format, text, kind, row_order, encoded_order or row_order, k, capacity, density, wait,
+                        indices == "int32", where.stream, where.allocate)
+    del kept
+    return Encoded(core, where)
 
 
-def spmm(encoded: Encoded, weights: Any) -> np.ndarray:
-    """Y = S·W: [T * rows, N] in float32, rows in the order of the encoding.
+def spmm(
+    encoded: Encoded,
+    weights: Any,
+    *,
+    transposed: bool = False,
+    out: Optional[Any] = None,
+    stream: Any = None,
+) -> Any:
+    """Y = S·W: [T * rows, N] in float32, rows in the order of the encoding. On a device nothing waits.
 
-    weights: [K, N] in float32, float16 or bfloat16. Sums are in float32.
+    weights: [K, N] in float32, float16 or bfloat16, in the memory of the encoding. Sums are in float32.
+    transposed: Sᵀ·W, [K, N], of W [T * rows, N]; for encodings as csc
+    out: an array to write into, float32 or of the type of W
     """
-    return _core.spmm(encoded._core, _contiguous(weights))
+    array, kept = native(weights, "W")
+    where = Where(weights, device_of(array), stream)
+    result = out
+    if out is None and where.device >= 0:
+        steps, rows, k = encoded.shape
+        shape = array[1] if isinstance(array, tuple) else weights.shape
+        if len(shape) != 2:
+            raise Error("W must have the shape " + ("[T * rows, N]" if transposed else "[K, N]"))
+        result = where.empty((k if transposed else steps * rows, shape[1]), "f32")
+    into = None if result is None else native(result, "out")[0]
+    made = _core.spmm(encoded._core, array, into, transposed, where.stream, where.allocate)
+    del kept
+    return made if result is None else result if out is not None else _as_kind_of(weights, result)
 
 
 def lif(
@@ -192,8 +123,9 @@ def lif(
     reset_value: float = 0.0,
     convention: Literal["spikingjelly", "snntorch"] = "spikingjelly",
     state: Optional[Any] = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Leaky integrate-and-fire neurons.
+    stream: Any = None,
+) -> tuple[Any, Any]:
+    """Leaky integrate-and-fire neurons. On a device nothing waits.
 
     currents: [T, rows, N] in float32, float16 or bfloat16, time-major
     leak: what is left of the membrane after a step (1 - 1/tau, or beta); gain: of the current
@@ -201,5 +133,23 @@ def lif(
 
     Returns spikes [T, rows, N] in uint8 and the membranes [rows, N] after the last step.
     """
-    return _core.lif(_contiguous(currents), leak, gain, threshold, reset, reset_value, convention,
-                     None if state is None else _contiguous(state))
+    array, kept = native(currents, "currents")
+    where = Where(currents, device_of(array), stream)
+    before, kept_state = (None, None) if state is None else native(state, "state")
+    spikes = after = None
+    if where.device >= 0:
+        shape = tuple(array[1] if isinstance(array, tuple) else currents.shape)
+        shape = shape if len(shape) == 3 else (1, *shape)
+        spikes, after = where.empty(shape, "u8"), where.empty(shape[-2:], "f32")
+    fired = _core.lif(array, leak, gain, threshold, reset, reset_value, convention, before,
+                      None if spikes is None else native(spikes, "spikes")[0], None if after is None else native(after, "state")[0],
+                      where.stream)
+    del kept, kept_state
+    return fired if spikes is None else (_as_kind_of(currents, spikes), _as_kind_of(currents, after))
+
+
+def _as_kind_of(array: Any, result: Any) -> Any:
+    """A DeviceArray as an array of CuPy's, where the caller's are."""
+    if isinstance(result, DeviceArray) and type(array).__module__.partition(".")[0] == "cupy":
+        return sys.modules["cupy"].asarray(result)
+    return result

@@ -23,80 +23,224 @@ AnyArray any_array(const AnyArray& array) {
   return array;
 }
 
-template <class First, class... Rest>
-First first_of(KernelList<First, Rest...>);
+/// Counters by way of pinned memory, so that the wait is one wait.
+EncodeStatus status_of(const HostContext&, const EncodeStatus* status) {
+  return *status;
+}
+#if SPIKETUNE_HAVE_CUDA
+EncodeStatus status_of(const CudaContext& context, const EncodeStatus* status) {
+  static thread_local const Buffer pinned = allocate_pinned(context, sizeof(EncodeStatus));
+  copy(context, pinned.data(), status, sizeof(EncodeStatus));
+  synchronize(context);
+  return *static_cast<const EncodeStatus*>(pinned.data());
+}
+#endif
 
-template <class Format>
-class HostEncoded final : public AnyEncoded {
+template <class ContextT, class Format, class Config>
+void run(const ContextT& context, const Format& format, const WeightView& weights,
+         const OutputView& output, const Config& config, const Allocate& allocate) {
+  const std::size_t bytes = spmm_workspace_bytes(context, format, weights, output, config);
+  const Block block = bytes == 0 ? Block{} : allocate(bytes);
+  const Workspace workspace{static_cast<std::byte*>(block.data), bytes};
+  if constexpr (requires { prepare(context, weights, config, workspace); }) {
+    prepare(context, weights, config, workspace);
+  }
+  spmm(context, format, weights, output, config, workspace);
+}
+
+/// With the first kernel of the list that takes these operands; the reason of the first otherwise.
+template <class ContextT, class Format, class... Configs>
+void run_first(const ContextT& context, const Format& format, const WeightView& weights,
+               const OutputView& output, const Allocate& allocate, KernelList<Configs...>) {
+  check_spmm(format, weights, output, ContextT::space);
+  std::string reason;
+  const auto attempt = [&](const auto& config) {
+    std::string why;
+    if constexpr (requires { config.why_invalid(format.layout, weights, output); }) {
+      why = config.why_invalid(format.layout, weights, output);
+    }
+    if (!why.empty()) {
+      if (reason.empty()) reason = std::move(why);
+      return false;
+    }
+    run(context, format, weights, output, config, allocate);
+    return true;
+  };
+  if (!(attempt(Configs{}) || ...)) throw Error(ErrorCode::unsupported, reason);
+}
+
+template <class ContextT, class Format>
+void multiply(const ContextT& context, const Format& format, const WeightView& weights,
+              const OutputView& output, const Allocate& allocate) {
+#if SPIKETUNE_HAVE_CUDA
+  if constexpr (std::is_same_v<Format, Csr> && std::is_same_v<ContextT, CudaContext>) {
+    // Wide slabs read W once for each block; narrow ones are no faster than W from L2.
+    const bool wide = std::uint64_t{weights.k} * 64 * bits_of(weights.type) / 8 <= 226 * 1024;
+    if (wide && SlabGather{}.why_invalid(format.layout, weights, output).empty()) {
+      try {
+        return run(context, format, weights, output, SlabGather{}, allocate);
+      } catch (const Error& error) {  // a GPU with less shared memory
+        if (error.code() != ErrorCode::unsupported) throw;
+      }
+    }
+  }
+#endif
+  run_first(context, format, weights, output, allocate,
+            typename SpmmKernels<ContextT, Format>::list{});
+}
+
+/// Columns of S as rows of Sᵀ: the same arrays.
+Csr transpose_of(const Csc& csc) {
+  Csr result;
+  result.layout = csc.layout;
+  result.layout.shape = {1, csc.layout.k(), static_cast<std::uint32_t>(csc.layout.m())};
+  result.capacity = csc.capacity;
+  result.status = csc.status;
+  result.row_offsets = csc.column_offsets;
+  result.column_indices = csc.row_indices;
+  result.values = csc.values;
+  return result;
+}
+
+template <class Format, class ContextT>
+class EncodedOn final : public AnyEncoded {
  public:
   using Params = typename Format::Params;
 
-  HostEncoded(const SpikeView& spikes, const Params& params, RowOrder row_order) : params_(params) {
-    const HostContext context;
-    EncodeOptions options;
-    options.row_order = row_order;
-    encoded_ = encode_to_fit<Format>(context, spikes, params, options);
-    const std::uint64_t needed = encoded_->status->needed;
-    if constexpr (std::is_same_v<Format, Ell>) {
-      // Its capacity is the width of rows: another one is another layout.
-      if (needed < encoded_->capacity) {
-        options.capacity = needed;
-        encoded_ = encode_to_fit<Format>(context, spikes, params, options);
+  EncodedOn(const ContextT& context, const SpikeView& spikes, const Params& params,
+            const EncodeRequest& request, const Allocate& allocate)
+      : params_(params), context_(context), any_context_(context), input_order_(spikes.row_order) {
+    const EncodedLayout layout = layout_of(spikes, request.row_order);
+    std::uint64_t capacity = request.capacity ? *request.capacity
+                             : request.wait || request.density
+                                 ? Format::bound(layout, params, request.density.value_or(0.1))
+                                 : Format::max_capacity(layout, params);
+    for (;;) {
+      encode_into(Format::plan(layout, params, capacity), spikes, request, allocate);
+      if (!request.wait) return;
+      const EncodeStatus counts = status_of(context_, format_.status);
+      const bool too_small = counts.needed > format_.capacity && counts.needed > capacity;
+      // Ell's capacity is the width of its rows: another one is another layout.
+      const bool too_wide = std::is_same_v<Format, Ell> && counts.needed < format_.capacity;
+      if (counts.first_invalid != EncodeStatus::none_invalid || !(too_small || too_wide)) {
+        accept(counts);
+        return;
       }
+      capacity = counts.needed;
     }
-    Format::arrays(*encoded_, [&](std::string_view name, const auto& array) {
-      arrays_.push_back({std::string(name), any_array(array)});
-    });
-    std::size_t i = 0;
-    const Format exact = Format::plan(encoded_->layout, params, needed);
-    Format::arrays(exact, [&](std::string_view, const auto& array) {
-      std::uint64_t& size = arrays_[i++].array.size;
-      size = std::min(size, array.size);
-    });
   }
 
   std::string format() const override { return std::string(Format::name); }
   json params() const override { return fields_to_json(params_); }
-  const EncodedLayout& layout() const override { return encoded_->layout; }
-  EncodeStatus status() const override { return *encoded_->status; }
-  std::uint64_t bytes() const override { return encoded_->bytes(encoded_->status->needed); }
-  const std::vector<NamedArray>& arrays() const override { return arrays_; }
-  void decode(const MutableSpikeView& spikes) const override {
-    spiketune::decode(HostContext{}, *encoded_, spikes);
+  const EncodedLayout& layout() const override { return format_.layout; }
+  const Context& context() const override { return any_context_; }
+  const Block& storage() const override { return storage_; }
+  const EncodeStatus& status() const override {
+    if (!status_) accept(status_of(context_, format_.status));
+    return *status_;
   }
-  void spmm(const WeightView& weights, const OutputView& output) const override {
-    using Config = decltype(first_of(typename SpmmKernels<HostContext, Format>::list{}));
-    const HostContext context;
-    const Buffer workspace =
-        allocate(context, spmm_workspace_bytes(context, *encoded_, weights, output, Config{}));
-    spiketune::spmm(context, *encoded_, weights, output, Config{}, workspace.workspace());
+  std::uint64_t bytes() const override { return format_.bytes(status().needed); }
+  const std::vector<NamedArray>& arrays() const override {
+    if (arrays_.empty()) {
+      Format::arrays(format_, [&](std::string_view name, const auto& array) {
+        arrays_.push_back({std::string(name), any_array(array)});
+      });
+      // Of a size that follows from the shape: nothing to wait for.
+      if (std::is_same_v<Format, Bitmap> || std::is_same_v<Format, Dense>) return arrays_;
+      std::size_t i = 0;
+      const Format exact = Format::plan(format_.layout, params_, status().needed);
+      Format::arrays(exact, [&](std::string_view, const auto& array) {
+        std::uint64_t& size = arrays_[i++].array.size;
+        size = std::min(size, array.size);
+      });
+    }
+    return arrays_;
+  }
+  void decode(const Context& context, const MutableSpikeView& spikes) const override {
+    spiketune::decode(own(context), format_, spikes);
+  }
+  void spmm(const Context& context, const WeightView& weights, const OutputView& output,
+            bool transposed, const Allocate& allocate) const override {
+    if (!transposed) return multiply(own(context), format_, weights, output, allocate);
+    if constexpr (std::is_same_v<Format, Csc>) {
+      require(format_.layout.m() <= 0xfffffffeu, ErrorCode::unsupported,
+              "the product of a transpose takes less than 2^32 rows");
+      multiply(own(context), transpose_of(format_), weights, output, allocate);
+    } else {
+      throw Error(ErrorCode::unsupported,
+                  "the product of a transpose is one of csc, not of " + std::string(Format::name));
+    }
   }
 
  private:
+  void encode_into(const Format& planned, const SpikeView& spikes, const EncodeRequest& request,
+                   const Allocate& allocate) {
+    format_ = planned;
+    if constexpr (std::is_same_v<Format, Csr> || std::is_same_v<Format, Coo>) {
+      if (request.wide_indices) format_.column_indices.type = DType::u32;
+    } else {
+      require(!request.wide_indices, ErrorCode::unsupported,
+              "indices of 32 bits for any K are an option of csr and coo");
+    }
+    storage_ = allocate(storage_bytes(format_));
+    bind(format_, storage_.data);
+    const std::size_t bytes = encode_workspace_bytes(context_, spikes, format_);
+    const Block workspace = bytes == 0 ? Block{} : allocate(bytes);
+    encode(context_, spikes, format_, {static_cast<std::byte*>(workspace.data), bytes});
+  }
+
+  void accept(const EncodeStatus& counts) const {
+    check_status(counts, format_, Format::name, input_order_);
+    status_ = counts;
+  }
+
+  static const ContextT& own(const Context& context) {
+    const auto* result = std::get_if<ContextT>(&context);
+    if (result == nullptr) {
+      throw Error(ErrorCode::invalid_argument, "the encoding is in the memory of " +
+                                                   std::string(ContextT::name) +
+                                                   ", and the array that it meets is not");
+    }
+    return *result;
+  }
+
   Params params_;
-  Encoded<Format> encoded_;
-  std::vector<NamedArray> arrays_;
+  ContextT context_;
+  Context any_context_;
+  RowOrder input_order_;
+  Format format_;
+  Block storage_;
+  mutable std::optional<EncodeStatus> status_;
+  mutable std::vector<NamedArray> arrays_;
 };
 
-using Make = std::function<std::unique_ptr<AnyEncoded>(const json&, const SpikeView&, RowOrder)>;
+using Make = std::unique_ptr<AnyEncoded> (*)(const json&, const Context&, const SpikeView&,
+                                             const EncodeRequest&, const Allocate&);
 
-template <class... Formats>
-std::map<std::string, Make> makers(FormatList<Formats...>) {
-  std::map<std::string, Make> result;
-  (result.emplace(Formats::name,
-                  [](const json& params, const SpikeView& spikes, RowOrder order) {
-                    using Params = typename Formats::Params;
-                    const EncodedLayout layout = layout_of(spikes, order);
-                    const Params chosen = params.is_null()
-                                              ? Formats::choices(layout, DType::f32).front()
-                                              : fields_from_json<Params>(params);
-                    return std::make_unique<HostEncoded<Formats>>(spikes, chosen, order);
-                  }),
-   ...);
-  return result;
+template <class Format>
+std::unique_ptr<AnyEncoded> make(const json& params, const Context& context,
+                                 const SpikeView& spikes, const EncodeRequest& request,
+                                 const Allocate& allocate) {
+  using Params = typename Format::Params;
+  const Params chosen =
+      params.is_null() ? Format::choices(layout_of(spikes, request.row_order), DType::f32).front()
+                       : fields_from_json<Params>(params);
+#if SPIKETUNE_HAVE_CUDA
+  if (const auto* cuda = std::get_if<CudaContext>(&context)) {
+    return std::make_unique<EncodedOn<Format, CudaContext>>(*cuda, spikes, chosen, request,
+                                                            allocate);
+  }
+#endif
+  return std::make_unique<EncodedOn<Format, HostContext>>(std::get<HostContext>(context), spikes,
+                                                          chosen, request, allocate);
 }
 
-const std::map<std::string, Make>& all_formats() {
+template <class... Formats>
+std::map<std::string, Make, std::less<>> makers(FormatList<Formats...>) {
+  return {{std::string(Formats::name), &make<Formats>}...};
+}
+
+const std::map<std::string, Make, std::less<>>& all_formats() {
   static const auto result = makers(BuiltinFormats{});
   return result;
 }
@@ -110,9 +254,12 @@ std::vector<std::string> format_names() {
 }
 
 std::unique_ptr<AnyEncoded> encode_any(const std::string& format, const json& params,
-                                       const SpikeView& spikes, RowOrder row_order) {
+                                       const Context& context, const SpikeView& spikes,
+                                       const EncodeRequest& request, const Allocate& allocate) {
   const auto found = all_formats().find(format);
-  if (found != all_formats().end()) return found->second(params, spikes, row_order);
+  if (found != all_formats().end()) {
+    return found->second(params, context, spikes, request, allocate);
+  }
   std::string message = "there is no format '" + format + "'; there are";
   for (const auto& [name, make] : all_formats()) message += " " + name;
   throw Error(ErrorCode::invalid_argument, message);

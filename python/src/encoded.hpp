@@ -1,6 +1,6 @@
 #pragma once
 /// \file
-/// Any format on the host, with its arrays, for Python.
+/// Any format on the host or a CUDA device, with its arrays, for Python.
 
 #include <cstdint>
 #include <functional>
@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "spiketune/core/context.hpp"
 #include "spiketune/core/spike_tensor.hpp"
 #include "spiketune/formats/format.hpp"
 #include "spiketune/kernels/spmm.hpp"
@@ -21,17 +22,39 @@ struct NamedArray {
   AnyArray array;  ///< as long as what was stored, not as the capacity
 };
 
+/// Memory of some allocator, and what keeps it.
+struct Block {
+  void* data = nullptr;
+  std::shared_ptr<void> owner;
+};
+/// Makes a block in the memory of the call's context, aligned to 256 bytes.
+using Allocate = std::function<Block(std::size_t bytes)>;
+
+struct EncodeRequest {
+  RowOrder row_order = RowOrder::time_major;
+  std::optional<std::uint64_t> capacity;
+  std::optional<double> density;
+  bool wait = true;           ///< read the counters, and encode again where the room was too small
+  bool wide_indices = false;  ///< column indices of 32 bits, of Csr and Coo
+};
+
 class AnyEncoded {
  public:
   virtual ~AnyEncoded() = default;
   [[nodiscard]] virtual std::string format() const = 0;
   [[nodiscard]] virtual nlohmann::json params() const = 0;
   [[nodiscard]] virtual const EncodedLayout& layout() const = 0;
-  [[nodiscard]] virtual EncodeStatus status() const = 0;
+  [[nodiscard]] virtual const Context& context() const = 0;
+  [[nodiscard]] virtual const Block& storage() const = 0;
+  /// Waits for the encoder the first time. Throws Error(overflow), Error(invalid_value).
+  [[nodiscard]] virtual const EncodeStatus& status() const = 0;
   [[nodiscard]] virtual std::uint64_t bytes() const = 0;
+  /// Waits as status() does, to know how long they are.
   [[nodiscard]] virtual const std::vector<NamedArray>& arrays() const = 0;
-  virtual void decode(const MutableSpikeView& spikes) const = 0;
-  virtual void spmm(const WeightView& weights, const OutputView& output) const = 0;
+  virtual void decode(const Context& context, const MutableSpikeView& spikes) const = 0;
+  /// Y = S·W, or Y = Sᵀ·W for `transposed`, which Csc alone has.
+  virtual void spmm(const Context& context, const WeightView& weights, const OutputView& output,
+                    bool transposed, const Allocate& allocate) const = 0;
 };
 
 /// Names of the formats that encode() knows.
@@ -39,8 +62,8 @@ class AnyEncoded {
 
 /// \param params   fields of the format's Params; null: its defaults
 /// Throws Error(invalid_argument) for an unknown format, else what encode_to_fit() throws.
-[[nodiscard]] std::unique_ptr<AnyEncoded> encode_any(const std::string& format,
-                                                     const nlohmann::json& params,
-                                                     const SpikeView& spikes, RowOrder row_order);
+[[nodiscard]] std::unique_ptr<AnyEncoded> encode_any(
+    const std::string& format, const nlohmann::json& params, const Context& context,
+    const SpikeView& spikes, const EncodeRequest& request, const Allocate& allocate);
 
 }  // namespace spiketune::python

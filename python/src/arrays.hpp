@@ -1,0 +1,64 @@
+#pragma once
+/// \file
+/// Arrays of other libraries: as views on the way in, as owners of memory on the way out.
+
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "encoded.hpp"
+
+namespace spiketune::python {
+
+namespace nb = nanobind;
+
+/// An array that came in, contiguous. Kept alive by the caller's argument or by `keep`.
+struct ArrayIn {
+  void* data = nullptr;
+  std::vector<std::size_t> shape;
+  DType type = DType::u8;
+  int device = -1;  ///< of CUDA; -1: host memory
+  nb::ndarray<nb::ro, nb::c_contig> keep;
+
+  [[nodiscard]] Space space() const { return device < 0 ? Space::host : Space::device; }
+  /// [T, rows, K] of an array [rows, K] or [T, rows, K].
+  [[nodiscard]] SpikeShape spike_shape(const char* what) const;
+  /// Sizes of a matrix of less than 2^32 columns.
+  void check_matrix(const char* what, const char* shape_in_words) const;
+};
+
+/// \param array   anything with DLPack or the buffer protocol, or a tuple (address, shape, name of
+///                the type, CUDA device) of memory that the caller keeps
+/// \param what    its name in errors
+[[nodiscard]] ArrayIn array_in(nb::handle array, const char* what);
+
+/// Where a call on such an array runs. Throws Error(unsupported) without the CUDA backend.
+[[nodiscard]] Context context_of(const ArrayIn& array, std::uintptr_t stream);
+
+/// Makes the context's device the thread's, for as long as it lives.
+class DeviceGuard {
+ public:
+  explicit DeviceGuard(const Context& context);
+  ~DeviceGuard();
+  DeviceGuard(const DeviceGuard&) = delete;
+  DeviceGuard& operator=(const DeviceGuard&) = delete;
+
+ private:
+  int before_ = -1;
+};
+
+/// Calls `allocate(bytes)`, which returns an object with data_ptr(), where it is not None; memory
+/// of spiketune's own otherwise: stream-ordered on a device.
+[[nodiscard]] Allocate allocator(const Context& context, nb::object allocate);
+
+/// The Python object of a block that allocator(…, allocate) made; None for spiketune's own.
+[[nodiscard]] nb::object python_owner(const Block& block);
+
+/// A type as DLPack has it: bfloat16 as 16 bits on the host, because NumPy has none.
+[[nodiscard]] nb::dlpack::dtype dlpack_type(DType type, bool device);
+
+}  // namespace spiketune::python
