@@ -12,7 +12,7 @@
 ///   spikingjelly  h = leak·v + gain·x (+ (1 − leak)·reset_value     h >= θ  soft: v = h − θ
 ///                     where the reset is hard)                              hard: v = reset_value
 ///   snntorch      h = leak·v + gain·x (− θ where v > θ, soft;       h > θ   v = h
-///                     0 where v > θ, hard)
+///                     gain·x alone where v > θ, hard)
 ///
 /// So SpikingJelly's LIFNode resets at the spike, snnTorch's Leaky at the step after it (W. Fang et
 /// al., Science Advances 2023; J. Eshraghian et al., Proc. IEEE 2023). Sums are rounded after each

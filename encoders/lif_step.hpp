@@ -21,7 +21,9 @@ SPIKETUNE_HD inline bool lif_step(const LifParams& params, float current, float&
   const bool soft = params.reset == LifParams::Reset::soft;
   float charge = multiply_add(params.leak, membrane, params.gain * current);
   if (params.convention == LifParams::Convention::snntorch) {
-    if (membrane > params.threshold) charge = soft ? charge - params.threshold : 0.0f;
+    if (membrane > params.threshold) {
+      charge = soft ? charge - params.threshold : params.gain * current;
+    }
     membrane = charge;
     return charge > params.threshold;
   }

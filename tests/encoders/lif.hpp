@@ -40,7 +40,7 @@ inline std::vector<bool> fire_slowly(const LifParams& params, const std::vector<
     if (params.convention == LifParams::Convention::snntorch) {
       const bool reset = membrane > threshold;
       const double base = params.leak * membrane + params.gain * current;
-      membrane = !reset ? base : soft ? base - threshold : base - base;
+      membrane = !reset ? base : soft ? base - threshold : params.gain * current;
       spikes.push_back(membrane > threshold);
     } else {
       const double rest = soft ? 0.0 : params.reset_value;

@@ -58,10 +58,10 @@ TEST(Lif, SnntorchResetsAStepLater) {
   // mem: 1 (not above), 1.5, 0.75 + 1 - 1 = 0.75, 0.375
   EXPECT_EQ(subtract.spikes, (Spikes{0, 1, 0, 0}));
   EXPECT_EQ(subtract.membrane, 0.375f);
-  const Outcome zero = run(snntorch_leaky(0.5f, 1.0f, true), {2.0f, 5.0f, 1.5f});
-  // mem: 2, 0 (the input is lost), 1.5
-  EXPECT_EQ(zero.spikes, (Spikes{1, 0, 1}));
-  EXPECT_EQ(zero.membrane, 1.5f);
+  const Outcome zero = run(snntorch_leaky(0.5f, 1.0f, true), {2.0f, 0.5f, 0.5f});
+  // mem: 2, 0.5 (what was left of 2 is lost), 0.25 + 0.5
+  EXPECT_EQ(zero.spikes, (Spikes{1, 0, 0}));
+  EXPECT_EQ(zero.membrane, 0.75f);
 }
 
 TEST(Lif, FiresAsTheFormulasSay) {
