@@ -1,0 +1,160 @@
+"""spiketune.torch against PyTorch, SpikingJelly and snnTorch."""
+
+import copy
+from pathlib import Path
+
+import pytest
+
+import spiketune
+
+torch = pytest.importorskip("torch")
+if not hasattr(torch.library, "custom_op"):
+    pytest.skip("PyTorch is older than 2.4", allow_module_level=True)
+st = pytest.importorskip("spiketune.torch")
+nn = torch.nn
+
+
+def spikes(*shape, density=0.1, seed=0):
+    return (torch.rand(shape, generator=torch.Generator().manual_seed(seed)) < density).float()
+
+
+def gradients(layer, x, grad):
+    layer.zero_grad()
+    x = x.clone().requires_grad_()
+    y = layer(x)
+    y.backward(grad)
+    return y.detach(), x.grad, [p.grad.clone() for p in layer.parameters()]
+
+
+def assert_same(one, other):
+    for a, b in zip(one, other):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("format", ["auto", "csr", "bitmap", "dense"])
+def test_linear_is_nn_linear(format):
+    dense = nn.Linear(70, 24)
+    layer = st.SpikeLinear.from_linear(dense, format=format)
+    assert layer.weight is dense.weight and layer.state_dict().keys() == dense.state_dict().keys()
+    x = spikes(4, 16, 70)
+    grad = torch.randn(4, 16, 24)
+    assert_same(gradients(layer, x, grad), gradients(dense, x, grad))
+    torch.testing.assert_close(layer.freeze()(x.bool()), dense(x))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"kernel_size": 3},
+        {"kernel_size": 3, "stride": 2, "padding": 1, "bias": False},
+        {"kernel_size": (3, 2), "dilation": (2, 1), "padding": 2},
+        {"kernel_size": 3, "groups": 2, "padding": "same", "padding_mode": "reflect"},
+    ],
+)
+@pytest.mark.parametrize("format", ["csr", "dense"])
+def test_conv2d_is_nn_conv2d(options, format):
+    dense = nn.Conv2d(4, 8, **options)
+    layer = st.SpikeConv2d.from_conv2d(dense, format=format)
+    x = spikes(3, 4, 11, 9, density=0.3)
+    y = dense(x)
+    grad = torch.randn_like(y)
+    assert_same(gradients(layer, x, grad), gradients(dense, x, grad))
+    torch.testing.assert_close(layer.freeze()(x[0]), y[0])
+    torch.testing.assert_close(layer(x[None]), y[None])
+
+
+def test_masked_input_gradient():
+    layer = st.SpikeLinear(70, 24, mask_input_grad=True)
+    x = spikes(16, 70)
+    grad = torch.randn(16, 24)
+    torch.testing.assert_close(gradients(layer, x, grad)[1], grad @ layer.weight.detach() * x)
+
+
+def test_what_is_saved_is_bits():
+    layer = st.SpikeLinear(1024, 8, format="csr")
+    saved = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t) or t, lambda t: t):
+        layer(spikes(64, 1024))
+    activations = [t for t in saved if t.untyped_storage().data_ptr() != layer.weight.untyped_storage().data_ptr()]
+    assert sum(t.numel() * t.element_size() for t in activations) == 64 * 1024 // 8
+
+
+def test_operators_trace():
+    x = spikes(16, 70).requires_grad_()
+    torch.library.opcheck(torch.ops.spiketune.pack.default, (x.detach(),))
+    torch.library.opcheck(torch.ops.spiketune.linear.default, (x, torch.randn(70, 8, requires_grad=True), "csr", False))
+    model = nn.Sequential(st.SpikeLinear(70, 24, format="csr"))
+    compiled = torch.compile(copy.deepcopy(model), fullgraph=True, backend="aot_eager")
+    grad = torch.randn(16, 24)
+    assert_same(gradients(compiled, x.detach(), grad), gradients(model, x.detach(), grad))
+
+
+def test_convert_and_summary():
+    model = nn.Sequential(nn.Linear(20, 30), nn.ReLU(), nn.Linear(30, 10))
+    expected = copy.deepcopy(model)
+    assert st.convert(model, lambda name, _: name != "0") is model
+    assert type(model[0]) is nn.Linear and type(model[2]) is st.SpikeLinear
+    assert not st.summary(model).layers
+    model[2](spikes(8, 30))
+    (row,) = st.summary(model).layers
+    assert row["name"] == "2" and row["saved_bytes"] == 8 * 4 and row["dense_bytes"] == 8 * 30 * 4
+    assert row["format"] in str(st.summary(model))
+    with pytest.raises(spiketune.Error, match="not a binary spike"):
+        st.convert(expected)(torch.randn(4, 20))
+
+
+@pytest.mark.parametrize("reset", [0.0, -0.25, None])
+@pytest.mark.parametrize("decay", [True, False])
+def test_spikingjellys_neurons(reset, decay):
+    neuron = pytest.importorskip("spikingjelly.activation_based.neuron")
+    node = neuron.LIFNode(tau=2.0, decay_input=decay, v_reset=reset, step_mode="m").eval()
+    lif = st.from_spikingjelly(node, dtype=torch.float32)
+    currents = torch.randint(-8, 17, (6, 3, 5)) / 8  # sums are exact, whatever their order
+    assert (lif(currents) == node(currents)).all()
+    assert (lif(currents) == node(currents)).all()  # membranes go on
+    with pytest.raises(spiketune.Error, match="not ParametricLIFNode"):
+        st.from_spikingjelly(neuron.ParametricLIFNode())
+
+
+@pytest.mark.parametrize("mechanism", ["subtract", "zero"])
+def test_snntorchs_neurons(mechanism):
+    snntorch = pytest.importorskip("snntorch")
+    neuron = snntorch.Leaky(beta=0.5, reset_mechanism=mechanism)
+    lif = st.from_snntorch(neuron, dtype=torch.float32)
+    currents = torch.randint(-8, 17, (6, 3, 5)) / 8
+    membrane = neuron.init_leaky()
+    expected = []
+    for x in currents:
+        spike, membrane = neuron(x, membrane)
+        expected.append(spike)
+    assert (lif(currents) == torch.stack(expected)).all()
+    lif.reset()
+    assert lif.state is None
+
+
+def test_convert_of_spikingjellys_layers():
+    layer = pytest.importorskip("spikingjelly.activation_based.layer")
+    model = nn.Sequential(layer.Conv2d(2, 4, 3, step_mode="m"))
+    x = spikes(3, 2, 2, 8, 8)
+    expected = model(x)
+    torch.testing.assert_close(st.convert(model)(x), expected)
+
+
+@pytest.mark.skipif(bool(spiketune.cuda_unavailable_reason()) or not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("format", ["csr", "bitmap", "dense"])
+def test_layers_on_a_device(format):
+    layer = st.SpikeLinear(134, 24, device="cuda", dtype=torch.float16, format=format)
+    x = spikes(3, 33, 134).cuda().half()
+    grad = torch.ones(3, 33, 24, device="cuda").half()
+    dense = nn.Linear(134, 24, device="cuda", dtype=torch.float16)
+    dense.load_state_dict(layer.state_dict())
+    for one, other in zip(gradients(layer, x, grad)[2], gradients(dense, x, grad)[2]):
+        torch.testing.assert_close(one, other, rtol=2e-3, atol=2e-3)
+    torch.testing.assert_close(layer(x), dense(x), rtol=2e-3, atol=2e-3)
+
+
+def test_the_readmes_example_runs(capsys):
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    code = readme.split("## In PyTorch", 1)[1].split("```python\n", 1)[1].split("```", 1)[0]
+    exec(code, {})  # noqa: S102
+    assert "3.1%" in capsys.readouterr().out  # of float32
