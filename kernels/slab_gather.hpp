@@ -2,12 +2,13 @@
 /// \file
 /// CUDA product of Csr with W from shared memory.
 ///
-/// A block keeps a slab of W, all K rows by 16, 32 or 64 columns, in shared memory, and walks rows
-/// of S over it: a few lanes take a row and add 8 columns each, in f32 registers. W crosses L2 once
-/// for each block instead of once for each spike.
-/// Bound by instructions and by shared memory alike: nnz · N elements, of which a lane takes 8 by
-/// one load, 8 conversions and 8 additions. Rows of 64 columns fill all banks; narrower ones, for
-/// which K has to be larger than 1800, meet in them.
+/// A block keeps a slab of W, K rows by 16, 32 or 64 columns, in shared memory, and walks rows of S
+/// over it: W crosses L2 once for each block instead of once for each spike. Sums are in f32.
+/// Binary spikes are first regrouped (in the workspace: 16 bytes a nonzero at most), and the tensor
+/// cores add up the rows of W that they name; rows of W that find no room in shared memory are
+/// read from L2. W has to be finite then: zero times infinity is not a zero.
+/// Bound by shared memory: nnz · N elements. Other spikes are multiplied and added by lanes, which
+/// is bound by instructions.
 
 #include <string>
 #include <vector>
@@ -26,7 +27,8 @@ struct SlabGather {
     visit("columns", self.columns);
   }
   [[nodiscard]] static std::vector<SlabGather> all() { return {{0}, {16}, {32}, {64}}; }
-  /// W must be f16 or bf16 with rows of whole 16-byte pieces, and a slab at most 226 KB.
+  /// W must be f16 or bf16 with rows of whole 16-byte pieces, and a slab at most 225 KB, unless
+  /// spikes are binary and the slab has 32 columns: then K must be below 65536.
   [[nodiscard]] std::string why_invalid(const EncodedLayout& layout, const WeightView& weights,
                                         const OutputView& output) const;
   bool operator==(const SlabGather&) const = default;

@@ -95,4 +95,16 @@ __device__ inline void load_transposed(std::uint32_t (&loaded)[4], const void* r
 #endif
 }
 
+/// The transpose of an 8 × 8 matrix of 16-bit elements, of which lane 4·i + j holds elements
+/// 2·j + {0, 1} of row i, before and after.
+__device__ inline std::uint32_t transpose_8x8(std::uint32_t pair) {
+#if defined(__CUDA_ARCH__)
+  std::uint32_t result;
+  asm volatile("movmatrix.sync.aligned.m8n8.trans.b16 %0, %1;" : "=r"(result) : "r"(pair));
+  return result;
+#elif defined(SPIKETUNE_EMULATED)
+  return emulation::transpose_8x8(pair);
+#endif
+}
+
 }  // namespace spiketune::cuda

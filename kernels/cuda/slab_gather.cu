@@ -1,4 +1,5 @@
-// Y = S·W with S in Csr and W from shared memory. A block of up to 32 warps loads its slab once and
+// Y = S·W with S in Csr and W from shared memory. Binary spikes go to slab_groups.cu. Here: values
+// to multiply with, and slabs of 16 columns. A block of up to 32 warps loads its slab once and
 // walks its share of the rows. `lanes` lanes, 8 columns of the slab each, take a row, four spikes
 // at a time.
 
@@ -10,6 +11,7 @@
 
 #include "spiketune/core/cuda/check.hpp"
 #include "spiketune/core/error.hpp"
+#include "spiketune/kernels/cuda/slab_groups.cuh"
 #include "spiketune/kernels/cuda/types.cuh"
 
 namespace spiketune {
@@ -129,16 +131,24 @@ void launch(const CudaContext& context, const Csr& csr, const WeightView& weight
   check_launch();
 }
 
+/// Columns of the slab for slab_groups(), or 0 where the kernel above is to run.
+int group_columns(const CudaContext& context, const Csr& csr, const SlabGather& config) {
+  if (csr.layout.value_type != DType::bit || config.columns == 16) return 0;
+  if (config.columns != 0) return config.columns;
+  return wide_slab_fits(context, csr.layout.k()) ? 64 : 32;
+}
+
 }  // namespace
 }  // namespace cuda
 
-std::size_t spmm_workspace_bytes(const CudaContext&, const Csr&, const WeightView&,
-                                 const OutputView&, const SlabGather&) {
-  return 0;
+std::size_t spmm_workspace_bytes(const CudaContext& context, const Csr& csr, const WeightView&,
+                                 const OutputView&, const SlabGather& config) {
+  const int columns = cuda::group_columns(context, csr, config);
+  return columns == 0 ? 0 : cuda::slab_groups_workspace_bytes(context, csr, columns);
 }
 
 void spmm(const CudaContext& context, const Csr& csr, const WeightView& weights,
-          const OutputView& output, const SlabGather& config, Workspace) {
+          const OutputView& output, const SlabGather& config, Workspace workspace) {
   check_spmm(csr, weights, output, Space::device);
   if (const std::string why = config.why_invalid(csr.layout, weights, output); !why.empty()) {
     throw Error(ErrorCode::invalid_argument, "slab_gather: " + why);
@@ -146,16 +156,24 @@ void spmm(const CudaContext& context, const Csr& csr, const WeightView& weights,
   if (output.m == 0 || output.n == 0) return;
   const auto most =
       static_cast<std::size_t>(cuda::attribute(context, cudaDevAttrMaxSharedMemoryPerBlockOptin));
+  const auto check_room = [&](bool fits) {
+    if (!fits) {
+      throw Error(ErrorCode::unsupported, "slab_gather: a block of this GPU has " +
+                                              std::to_string(most / 1024) +
+                                              " KB of shared memory, too little for the slab");
+    }
+  };
+  if (const int columns = cuda::group_columns(context, csr, config); columns != 0) {
+    check_room(columns == 32 || cuda::wide_slab_fits(context, weights.k));
+    cuda::slab_groups(context, csr, weights, output, columns, workspace);
+    return;
+  }
   int lanes = config.columns / 8;
   if (lanes == 0) {
     for (lanes = 8; lanes > 2 && cuda::slab_bytes(weights.k, lanes) > most;) lanes /= 2;
     while (lanes > 2 && 8u * lanes / 2 >= output.n) lanes /= 2;
   }
-  if (cuda::slab_bytes(weights.k, lanes) > most) {
-    throw Error(ErrorCode::unsupported, "slab_gather: a block of this GPU has " +
-                                            std::to_string(most / 1024) +
-                                            " KB of shared memory, too little for the slab");
-  }
+  check_room(cuda::slab_bytes(weights.k, lanes) <= most);
   cuda::with_types(weights.type, output.type, [&]<class W, class Y>() {
     if constexpr (sizeof(W) == 2) {
       if (lanes == 8) {

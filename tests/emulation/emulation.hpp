@@ -92,7 +92,8 @@ enum Operation {
   sync,
   multiply_a,
   multiply_b,
-  load_matrix
+  load_matrix,
+  transpose_matrix
 };
 
 template <class T>
@@ -168,6 +169,18 @@ inline void load_transposed(std::uint32_t (&loaded)[4], const void* row) {
       loaded[matrix] |= std::uint32_t{from[lane() / 4]} << 16 * below;
     }
   }
+}
+
+inline std::uint32_t transpose_8x8(std::uint32_t pair) {
+  const std::uint64_t* words = warp_exchange(pair, 0xffffffffu, transpose_matrix);
+  const unsigned column = lane() / 4;
+  std::uint32_t result = 0;
+  for (unsigned i = 0; i < 2; ++i) {
+    const unsigned row = lane() % 4 * 2 + i;
+    const auto element = static_cast<std::uint16_t>(words[4 * row + column / 2] >> column % 2 * 16);
+    result |= std::uint32_t{element} << 16 * i;
+  }
+  return result;
 }
 
 }  // namespace emulation
@@ -267,6 +280,11 @@ T atomicAdd(T* at, U value) {
   *at = static_cast<T>(old + static_cast<T>(value));
   return old;
 }
+inline unsigned atomicInc(unsigned* at, unsigned last) {
+  const unsigned old = *at;
+  *at = old >= last ? 0 : old + 1;
+  return old;
+}
 template <class T, class U>
 T atomicMin(T* at, U value) {
   const T old = *at;
@@ -298,6 +316,11 @@ T __ldg(const T* at) {
 template <class T>
 T __ldcg(const T* at) {
   return __ldcs(at);
+}
+template <class T>
+void __stcg(T* at, T value) {
+  if (reinterpret_cast<std::uintptr_t>(at) % alignof(T) != 0) throw "misaligned store";
+  *at = value;
 }
 inline unsigned __dp4a(unsigned a, unsigned b, unsigned sum) {
   for (int i = 0; i < 32; i += 8) sum += (a >> i & 0xffu) * (b >> i & 0xffu);
