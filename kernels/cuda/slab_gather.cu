@@ -1,4 +1,5 @@
-// Y = S·W with S in Csr and W from shared memory. Binary spikes go to slab_groups.cu. Here: values
+// Y = S·W with S in Csr and W from shared memory. Binary spikes go to slab_groups.cu or
+// slab_rows.cu. Here: values
 // to multiply with, and slabs of 16 columns. A block of up to 32 warps loads its slab once and
 // walks its share of the rows. `lanes` lanes, 8 columns of the slab each, take a row, four spikes
 // at a time.
@@ -131,9 +132,20 @@ void launch(const CudaContext& context, const Csr& csr, const WeightView& weight
   check_launch();
 }
 
-/// Columns of the slab for slab_groups(), or 0 where the kernel above is to run.
+/// How binary spikes are gathered: from lists made for it, from the rows as they are, or by the
+/// kernel above.
+enum class Way { groups, rows, lanes };
+
+Way choose_way(const CudaContext& context, const Csr& csr, std::uint32_t n,
+               const SlabGather& config) {
+  constexpr std::uint32_t few_slabs = 8;
+  if (csr.layout.value_type != DType::bit || config.columns == 16) return Way::lanes;
+  const bool wide =
+      config.columns == 64 || (config.columns == 0 && wide_slab_fits(context, csr.layout.k()));
+  return wide && ceil_div(n, 64) <= few_slabs ? Way::rows : Way::groups;
+}
+
 int group_columns(const CudaContext& context, const Csr& csr, const SlabGather& config) {
-  if (csr.layout.value_type != DType::bit || config.columns == 16) return 0;
   if (config.columns != 0) return config.columns;
   return wide_slab_fits(context, csr.layout.k()) ? 64 : 32;
 }
@@ -141,10 +153,11 @@ int group_columns(const CudaContext& context, const Csr& csr, const SlabGather& 
 }  // namespace
 }  // namespace cuda
 
-std::size_t spmm_workspace_bytes(const CudaContext& context, const Csr& csr, const WeightView&,
-                                 const OutputView&, const SlabGather& config) {
-  const int columns = cuda::group_columns(context, csr, config);
-  return columns == 0 ? 0 : cuda::slab_groups_workspace_bytes(context, csr, columns);
+std::size_t spmm_workspace_bytes(const CudaContext& context, const Csr& csr,
+                                 const WeightView& weights, const OutputView&,
+                                 const SlabGather& config) {
+  if (cuda::choose_way(context, csr, weights.n, config) != cuda::Way::groups) return 0;
+  return cuda::slab_groups_workspace_bytes(context, csr, cuda::group_columns(context, csr, config));
 }
 
 void spmm(const CudaContext& context, const Csr& csr, const WeightView& weights,
@@ -163,9 +176,15 @@ void spmm(const CudaContext& context, const Csr& csr, const WeightView& weights,
                                               " KB of shared memory, too little for the slab");
     }
   };
-  if (const int columns = cuda::group_columns(context, csr, config); columns != 0) {
+  if (const cuda::Way way = cuda::choose_way(context, csr, output.n, config);
+      way != cuda::Way::lanes) {
+    const int columns = cuda::group_columns(context, csr, config);
     check_room(columns == 32 || cuda::wide_slab_fits(context, weights.k));
-    cuda::slab_groups(context, csr, weights, output, columns, workspace);
+    if (way == cuda::Way::rows) {
+      cuda::slab_rows(context, csr, weights, output);
+    } else {
+      cuda::slab_groups(context, csr, weights, output, columns, workspace);
+    }
     return;
   }
   int lanes = config.columns / 8;

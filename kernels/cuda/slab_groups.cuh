@@ -21,4 +21,9 @@ namespace spiketune::cuda {
 void slab_groups(const CudaContext& context, const Csr& csr, const WeightView& weights,
                  const OutputView& output, int columns, Workspace workspace);
 
+/// The same from the rows as they are, without a workspace: for few slabs of 64 columns, which
+/// wide_slab_fits().
+void slab_rows(const CudaContext& context, const Csr& csr, const WeightView& weights,
+               const OutputView& output);
+
 }  // namespace spiketune::cuda

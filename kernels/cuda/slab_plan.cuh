@@ -22,27 +22,15 @@
 #include "spiketune/core/workspace.hpp"
 #include "spiketune/formats/csr.hpp"
 #include "spiketune/kernels/cuda/dependent_launch.cuh"
+#include "spiketune/kernels/cuda/slab_sums.cuh"
 
 namespace spiketune::cuda {
 
 inline constexpr std::uint32_t window_rows = 32;  // of S, sorted together
-inline constexpr std::uint32_t group_rows = 4;
 inline constexpr std::uint32_t window_groups = window_rows / group_rows;
 inline constexpr std::uint32_t batch_entries = 8;
-inline constexpr std::uint32_t line_bytes = 128;  // of shared memory: all banks
 inline constexpr std::uint32_t no_column = 0xffff;
 inline constexpr int plan_warps = 8;
-
-/// 8 · pieces columns of W in shared memory: `lines` lines, and one of zeros.
-template <int pieces>
-struct Slab {
-  static constexpr std::uint32_t halves = 8 / pieces;  // rows of W in a line
-  static constexpr std::uint32_t lists = group_rows * halves;
-  std::uint32_t lines;
-
-  [[nodiscard]] SPIKETUNE_HD std::uint32_t resident_rows() const { return lines * halves; }
-  [[nodiscard]] std::size_t bytes() const { return (std::size_t{lines} + 1) * line_bytes; }
-};
 
 struct alignas(16) Group {
   std::uint32_t batch;        ///< the first of its resident columns
