@@ -71,9 +71,10 @@ inline std::unique_ptr<AnyEncoding> make_encoding(const Backend& backend,
   return encoding;
 }
 
-/// Runs `work` cold for as long as Google Benchmark asks; `bytes` move each time.
-inline void run(benchmark::State& state, Machine& machine, Work work, std::uint64_t bytes) {
-  const auto trial = machine.backend->meter().prepare(std::move(work), TimingMode::cold);
+/// Runs `work` for as long as Google Benchmark asks; `bytes` move each time.
+inline void run(benchmark::State& state, Machine& machine, Work work, std::uint64_t bytes,
+                TimingMode mode = TimingMode::cold) {
+  const auto trial = machine.backend->meter().prepare(std::move(work), mode);
   std::vector<double> samples;
   double seconds = 0;
   for (auto _ : state) {
