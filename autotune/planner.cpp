@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 #include <set>
+#include <tuple>
 #include <utility>
 
 #include "spiketune/autotune/report_json.hpp"
@@ -278,7 +279,7 @@ std::vector<Plan> Planner::plan(const Problem& problem, const PlanOptions& optio
   return plans;
 }
 
-PlanEvaluation evaluate_planner(const json& report, const PlanOptions& options) {
+PlanEvaluation evaluate_planner(const json& report, const PlanOptions& options, HoldOut hold_out) {
   const std::vector<TunedPoint> all = tuned_points(report);
   // Densities of each generated problem, in order: the even ones train.
   std::map<std::string, std::set<double>> densities;
@@ -288,12 +289,25 @@ PlanEvaluation evaluate_planner(const json& report, const PlanOptions& options) 
   };
   for (const TunedPoint& point : all)
     densities[family(point.problem)].insert(point.problem.density);
+  const auto shape_of = [](const Problem& problem) {
+    const double m = static_cast<double>(problem.m());
+    return std::tuple(m * problem.k * problem.n, m, problem.k, problem.n);
+  };
+  std::set<std::tuple<double, double, std::uint32_t, std::uint32_t>> shapes;
+  for (const TunedPoint& point : all) {
+    if (point.problem.pattern != "trace") shapes.insert(shape_of(point.problem));
+  }
+  const auto trains = [&](const Problem& problem) {
+    if (problem.pattern == "trace") return false;
+    const auto& known = densities.at(family(problem));
+    if (std::distance(known.begin(), known.find(problem.density)) % 2 != 0) return false;
+    return hold_out == HoldOut::densities ||
+           std::distance(shapes.begin(), shapes.find(shape_of(problem))) % 2 == 0;
+  };
   std::vector<TunedPoint> training;
   std::map<std::string, std::vector<const TunedPoint*>> judged;
   for (const TunedPoint& point : all) {
-    const auto& known = densities.at(family(point.problem));
-    const auto rank = std::distance(known.begin(), known.find(point.problem.density));
-    if (point.problem.pattern != "trace" && rank % 2 == 0) {
+    if (trains(point.problem)) {
       training.push_back(point);
     } else {
       judged[problem_key(point.problem)].push_back(&point);

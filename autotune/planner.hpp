@@ -19,6 +19,7 @@
 /// structured spikes they are a guess.
 
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -110,9 +111,16 @@ struct PlanEvaluation {
   double worst_over_dense = 0;  ///< largest chosen / dense, minus 1
 };
 
-/// Trains on every other density of each generated problem, judges on the rest and on all traces.
-/// Throws Error(invalid_argument) for a report with nothing to judge.
+/// What a planner under judgement does not see.
+enum class HoldOut : std::uint8_t {
+  densities,            ///< every other density of each generated problem; all traces
+  shapes_and_densities  ///< also every other shape (M, K, N), in order of M·K·N
+};
+
+/// Trains on what is not held out, judges on the rest. Throws Error(invalid_argument) for a report
+/// with nothing to judge.
 [[nodiscard]] PlanEvaluation evaluate_planner(const nlohmann::json& report,
-                                              const PlanOptions& options = {});
+                                              const PlanOptions& options = {},
+                                              HoldOut hold_out = HoldOut::densities);
 
 }  // namespace spiketune

@@ -22,6 +22,7 @@ struct PlanFlags {
   std::string from;
   std::string device;
   bool evaluate = false;
+  std::string hold_out = "densities";
   bool baselines = false;
   bool lossy = false;
   bool explain = false;
@@ -57,7 +58,9 @@ void print_plan(std::size_t rank, const Plan& plan, bool explain) {
 }
 
 int evaluate(const PlanFlags& flags, const nlohmann::json& report) {
-  const PlanEvaluation result = evaluate_planner(report, {flags.baselines, flags.lossy});
+  const HoldOut hold_out =
+      flags.hold_out == "densities" ? HoldOut::densities : HoldOut::shapes_and_densities;
+  const PlanEvaluation result = evaluate_planner(report, {flags.baselines, flags.lossy}, hold_out);
   for (const PlanEvaluation::Choice& choice : result.choices) {
     fmt::print("{:>6.1f} %  {}: {} {} took {}, best {} {}\n",
                100 * (choice.chosen_us / choice.best_us - 1), problem_name(choice.problem),
@@ -127,6 +130,11 @@ void add_plan(CLI::App& app, int& exit_code) {
       ->excludes(from);
   in_group(command->add_flag("--evaluate", flags->evaluate,
                              "judge the planner: learn from half of the report, plan the rest"));
+  in_group(command->add_option("--hold-out", flags->hold_out,
+                               "what --evaluate keeps from the planner: every other density, or "
+                               "also every other shape (densities or shapes)"))
+      ->check(CLI::IsMember({"densities", "shapes"}))
+      ->capture_default_str();
   in_group(command->add_flag("--explain", flags->explain, "show what each time consists of"));
   in_group(command->add_option("--top", flags->top, "plans shown (0: all)"))->capture_default_str();
   in_group(

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -126,6 +128,31 @@ TEST(Planner, ChoosesWellOnTheH200WhatItHasNotSeen) {
   EXPECT_LE(result.mean_regret, 0.03);
   EXPECT_LE(result.p95_regret, 0.10);
   EXPECT_LE(result.worst_over_dense, 0.05);
+}
+
+TEST(Planner, ChoosesWellAmongTheDensitiesOfProductShapes) {
+  const json report = read_json_file(SPIKETUNE_SOURCE_DIR "/results/h200/compute.json");
+  const PlanEvaluation result = evaluate_planner(report);
+  EXPECT_EQ(result.choices.size(), 18u);
+  EXPECT_LE(result.mean_regret, 0.03);
+  EXPECT_LE(result.p95_regret, 0.10);
+  EXPECT_LE(result.worst_over_dense, 0.05);
+}
+
+// Six shapes and six densities: nine problems train.
+TEST(Planner, ShapesAreHeldOutToo) {
+  const json report = read_json_file(SPIKETUNE_SOURCE_DIR "/results/h200/compute.json");
+  const PlanEvaluation result = evaluate_planner(report, {}, HoldOut::shapes_and_densities);
+  EXPECT_EQ(result.choices.size(), 27u);
+  std::map<std::uint64_t, int> judged;
+  for (const PlanEvaluation::Choice& choice : result.choices) ++judged[choice.problem.m()];
+  // Of a shape that was never seen all six densities are judged, of the others the odd ones.
+  int unseen = 0;
+  for (const auto& [m, count] : judged) {
+    EXPECT_TRUE(count == 3 || count == 6) << m;
+    unseen += count == 6;
+  }
+  EXPECT_EQ(unseen, 3);
 }
 
 }  // namespace
