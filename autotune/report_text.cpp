@@ -236,7 +236,7 @@ std::string render_table(const json& report, int width) {
   std::string result = render_text_table(rows, {0, 2}, columns);
   const bool ties = std::any_of(winners.begin(), winners.end(),
                                 [](const WinnerRow& row) { return row.winner.ends_with(" ~"); });
-  if (ties) result += "~  the noise does not separate the winner from another format\n";
+  if (ties) result += "~  within the noise of another format\n";
   return result;
 }
 

@@ -32,5 +32,8 @@ void add_generate(CLI::App& app, int& exit_code);
 void add_inspect(CLI::App& app, int& exit_code);
 void add_encode(CLI::App& app, int& exit_code);
 void add_decode(CLI::App& app, int& exit_code);
+/// These two describe the commands that were added, whatever their order.
+void add_completion(CLI::App& app, int& exit_code);
+void add_manual(CLI::App& app, int& exit_code);
 
 }  // namespace spiketune::cli

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "spiketune/cli/commands.hpp"
-#include "spiketune/cli/progress.hpp"
 #include "spiketune/cli/read_report.hpp"
+#include "spiketune/cli/terminal.hpp"
 
 namespace spiketune::cli {
 namespace {

@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <cstdio>
 #include <exception>
 #include <new>
@@ -5,6 +7,7 @@
 
 #include "spiketune/autotune/environment.hpp"
 #include "spiketune/cli/commands.hpp"
+#include "spiketune/cli/terminal.hpp"
 
 namespace {
 
@@ -23,7 +26,8 @@ int fail(int code, const std::string& message) {
   for (char& c : line) {
     if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') c = ' ';
   }
-  std::fprintf(stderr, "spiketune: %s\n", line.c_str());
+  const std::string name = spiketune::cli::alarming("spiketune:", STDERR_FILENO);
+  std::fprintf(stderr, "%s %s\n", name.c_str(), line.c_str());
   return code;
 }
 
@@ -49,6 +53,8 @@ int main(int argc, char** argv) {
   cli::add_inspect(app, exit_code);
   cli::add_encode(app, exit_code);
   cli::add_decode(app, exit_code);
+  cli::add_completion(app, exit_code);
+  cli::add_manual(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -1,7 +1,6 @@
 #include "spiketune/cli/progress.hpp"
 
 #include <fmt/format.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,6 +9,7 @@
 
 #include "spiketune/autotune/analysis.hpp"
 #include "spiketune/autotune/report_summary.hpp"
+#include "spiketune/cli/terminal.hpp"
 
 namespace spiketune::cli {
 namespace {
@@ -22,12 +22,6 @@ std::string clock_time(double seconds) {
   if (whole >= 3600)
     return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
   return fmt::format("{}:{:02}", whole / 60, whole % 60);
-}
-
-int columns_of(int file, int otherwise) {
-  winsize size{};
-  const bool known = ioctl(file, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
-  return known ? size.ws_col : otherwise;
 }
 
 /// The first `columns` characters of UTF-8 text.
@@ -46,15 +40,19 @@ std::string counts_of(const nlohmann::json& points) {
   const StatusCounts counts = count_statuses(points);
   std::string text = fmt::format("{} ok", counts.ok);
   if (counts.skipped > 0) text += fmt::format(", {} skipped", counts.skipped);
-  if (counts.failed > 0) text += fmt::format(", {} FAILED", counts.failed);
-  if (counts.wrong > 0) text += fmt::format(", {} WRONG", counts.wrong);
+  const auto add_bad = [&text](std::size_t count, const char* what) {
+    if (count == 0) return;
+    text += ", " + alarming(fmt::format("{} {}", count, what), STDERR_FILENO);
+  };
+  add_bad(counts.failed, "FAILED");
+  add_bad(counts.wrong, "WRONG");
   return text;
 }
 
 }  // namespace
 
 ProgressPrinter::ProgressPrinter(bool quiet)
-    : quiet_(quiet), terminal_(isatty(STDERR_FILENO) == 1) {}
+    : quiet_(quiet), terminal_(is_terminal(STDERR_FILENO)) {}
 
 void ProgressPrinter::clear() {
   if (drawn_) std::fputs("\r\033[K", stderr);
@@ -73,7 +71,7 @@ void ProgressPrinter::show(const SweepProgress& progress) {
     line += fmt::format(" · {} left", clock_time(progress.left_seconds));
   line += fmt::format(" · {}/{} {} · {}", progress.problem + 1, progress.problems, progress.name,
                       progress.what);
-  const auto width = static_cast<std::size_t>(columns_of(STDERR_FILENO, 100));
+  const auto width = static_cast<std::size_t>(terminal_width(STDERR_FILENO, 100));
   std::fputs(("\r\033[K" + cut(line, width - 1)).c_str(), stderr);
   std::fflush(stderr);
   drawn_ = true;
@@ -93,10 +91,6 @@ void ProgressPrinter::problem_done(const nlohmann::json& points, const SweepProg
     line += fmt::format(" ({} left)", clock_time(progress.left_seconds));
   }
   std::fputs((line + "\n").c_str(), stderr);
-}
-
-int terminal_width() {
-  return columns_of(STDOUT_FILENO, 100);
 }
 
 }  // namespace spiketune::cli

@@ -27,7 +27,4 @@ class ProgressPrinter {
   std::chrono::steady_clock::time_point last_;
 };
 
-/// Columns of the terminal on standard output; 100 where it is none.
-[[nodiscard]] int terminal_width();
-
 }  // namespace spiketune::cli

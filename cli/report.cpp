@@ -13,8 +13,8 @@
 #include "spiketune/autotune/report_page.hpp"
 #include "spiketune/autotune/t4.hpp"
 #include "spiketune/cli/commands.hpp"
-#include "spiketune/cli/progress.hpp"
 #include "spiketune/cli/read_report.hpp"
+#include "spiketune/cli/terminal.hpp"
 
 namespace spiketune::cli {
 namespace {
@@ -40,7 +40,8 @@ void write_or_print(const std::string& path, const std::string& text) {
 std::string render(const nlohmann::json& report, const std::string& format, bool to_terminal) {
   if (format == "html") return render_html(report);
   if (format == "md") return render_markdown(report);
-  return render_table(report, to_terminal ? terminal_width() : 100);
+  return to_terminal ? with_bold_head(render_table(report, terminal_width()))
+                     : render_table(report, 100);
 }
 
 int run(const ReportFlags& flags) {

@@ -16,6 +16,7 @@
 #include "spiketune/cli/commands.hpp"
 #include "spiketune/cli/interrupt.hpp"
 #include "spiketune/cli/progress.hpp"
+#include "spiketune/cli/terminal.hpp"
 #include "spiketune/core/error.hpp"
 
 namespace spiketune::cli {
@@ -327,7 +328,7 @@ int run_sweep(const SweepFlags& flags, SweepOptions options, const SearchOptions
   printer.clear();
   if (!flags.quiet) {
     record.with_summary([](const nlohmann::json& report) {
-      fmt::print("{}", render_table(report, terminal_width()));
+      fmt::print("{}", with_bold_head(render_table(report, terminal_width())));
     });
   }
   if (!flags.html.empty()) write_file(flags.html, render_html(record.report()));

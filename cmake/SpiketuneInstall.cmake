@@ -8,6 +8,25 @@ install(TARGETS ${targets} EXPORT spiketune_targets ARCHIVE DESTINATION ${CMAKE_
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 if(SPIKETUNE_CLI)
   install(TARGETS spiketune_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  if(NOT CMAKE_CROSSCOMPILING)
+    # The program describes itself.
+    set(man_page ${PROJECT_BINARY_DIR}/man/spiketune.1)
+    set(completions ${PROJECT_BINARY_DIR}/completions)
+    add_custom_command(
+      OUTPUT ${man_page} ${completions}/spiketune ${completions}/_spiketune ${completions}/spiketune.fish
+      COMMAND ${CMAKE_COMMAND} -E make_directory ${PROJECT_BINARY_DIR}/man ${completions}
+      COMMAND spiketune_cli manual > ${man_page}
+      COMMAND spiketune_cli completion bash > ${completions}/spiketune
+      COMMAND spiketune_cli completion zsh > ${completions}/_spiketune
+      COMMAND spiketune_cli completion fish > ${completions}/spiketune.fish
+      DEPENDS spiketune_cli
+      VERBATIM)
+    add_custom_target(spiketune_manual ALL DEPENDS ${man_page})
+    install(FILES ${man_page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+    install(FILES ${completions}/spiketune DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+    install(FILES ${completions}/_spiketune DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+    install(FILES ${completions}/spiketune.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
+  endif()
 endif()
 install(
   DIRECTORY core formats encoders kernels datasets autotune

@@ -8,6 +8,9 @@ build_dir=$2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cmake --install "$build_dir" --prefix "$work/prefix" >"$work/install.log" || { cat "$work/install.log"; exit 1; }
+for file in bin/spiketune share/man/man1/spiketune.1 share/bash-completion/completions/spiketune; do
+  [ -s "$work/prefix/$file" ] || { echo "$file was not installed"; exit 1; }
+done
 for project in tests/consumer examples examples/plugin; do
   cmake -S "$source_dir/$project" -B "$work/$project" -G Ninja -DCMAKE_BUILD_TYPE=Release \
     -DCMAKE_PREFIX_PATH="$work/prefix" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
