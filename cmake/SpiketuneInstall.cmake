@@ -1,6 +1,6 @@
 include(CMakePackageConfigHelpers)
 
-set(targets spiketune_host spiketune_autotune)
+set(targets spiketune_host spiketune_c spiketune_autotune)
 if(SPIKETUNE_HAVE_CUDA)
   list(APPEND targets spiketune_cuda)
 endif()
@@ -32,6 +32,7 @@ install(
   DIRECTORY core formats encoders kernels datasets autotune
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/spiketune
   FILES_MATCHING PATTERN "*.hpp" PATTERN "*.cuh")
+install(FILES c/spiketune.h ${SPIKETUNE_EXPORT_HEADER} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/spiketune/c)
 install(EXPORT spiketune_targets NAMESPACE spiketune:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/spiketune)
 configure_package_config_file(cmake/spiketune-config.cmake.in ${PROJECT_BINARY_DIR}/spiketune-config.cmake
                               INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/spiketune)

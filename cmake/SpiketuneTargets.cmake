@@ -1,6 +1,7 @@
-# Three libraries, lower floors first:
+# Four libraries, lower floors first:
 #   spiketune::host      core, formats, host encoders and kernels
 #   spiketune::cuda      CUDA encoders and kernels
+#   spiketune::c         the C interface to both
 #   spiketune::autotune  datasets, measurement, sweep, reports, baselines
 
 # Headers are included as "spiketune/core/error.hpp" here and where the project is installed.
@@ -57,6 +58,22 @@ target_link_libraries(spiketune_host PRIVATE OpenMP::OpenMP_CXX)
 # Neurons must fire as they do on CUDA, whatever the processor: no fused multiply-adds.
 set_source_files_properties(encoders/host/lif.cpp PROPERTIES COMPILE_OPTIONS -ffp-contract=off)
 
+# For C and what calls it. As a shared library it shows the functions of c/spiketune.h and nothing else.
+include(GenerateExportHeader)
+spiketune_library(c c/spiketune.cpp c/encoded.cpp c/memory.cpp)
+set_target_properties(spiketune_c PROPERTIES CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+set(SPIKETUNE_EXPORT_HEADER ${PROJECT_BINARY_DIR}/generated/c/spiketune_export.h)
+generate_export_header(spiketune_c BASE_NAME spiketune EXPORT_MACRO_NAME SPIKETUNE_API
+                       EXPORT_FILE_NAME ${SPIKETUNE_EXPORT_HEADER})
+target_include_directories(spiketune_c PUBLIC $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/generated/c>)
+target_link_libraries(spiketune_c PRIVATE spiketune_host $<BUILD_INTERFACE:nlohmann_json::nlohmann_json>)
+if(BUILD_SHARED_LIBS)
+  # Without what the standard library's templates leave visible.
+  target_link_options(spiketune_c PRIVATE LINKER:--version-script=${PROJECT_SOURCE_DIR}/c/spiketune.map)
+else()
+  target_compile_definitions(spiketune_c PUBLIC SPIKETUNE_STATIC_DEFINE)
+endif()
+
 file(GLOB autotune_sources CONFIGURE_DEPENDS datasets/*.cpp datasets/host/*.cpp datasets/readers/*.cpp autotune/*.cpp
      autotune/host/*.cpp kernels/baselines/host/*.cpp)
 if(SPIKETUNE_HAVE_CUDA)
@@ -64,6 +81,8 @@ if(SPIKETUNE_HAVE_CUDA)
        kernels/cuda/sm90/*.cu)
   spiketune_library(cuda ${cuda_sources})
   target_link_libraries(spiketune_cuda PUBLIC spiketune_host CUDA::cudart_static)
+  target_compile_definitions(spiketune_c PRIVATE SPIKETUNE_HAVE_CUDA=1)
+  target_link_libraries(spiketune_c PRIVATE spiketune_cuda)
   file(GLOB autotune_cuda_sources CONFIGURE_DEPENDS datasets/cuda/*.cu autotune/cuda/*.cpp
        autotune/cuda/*.cu kernels/baselines/cuda/*.cpp)
   list(APPEND autotune_sources ${autotune_cuda_sources})

@@ -5,14 +5,7 @@
 #include <array>
 #include <utility>
 
-#include "spiketune/core/buffer.hpp"
 #include "spiketune/core/error.hpp"
-#if SPIKETUNE_HAVE_CUDA
-#include <cuda_runtime_api.h>
-
-#include "spiketune/core/cuda/check.hpp"
-#include "spiketune/core/cuda/stream.hpp"
-#endif
 
 namespace spiketune::python {
 namespace {
@@ -65,27 +58,6 @@ struct PythonOwner {
 struct OwnerOfPython {  // tells such a block from spiketune's own
   void operator()(PythonOwner* owner) const { delete owner; }
 };
-
-Block allocate_own(const HostContext& context, std::size_t bytes) {
-  auto buffer = std::make_shared<Buffer>(allocate(context, bytes));
-  void* data = buffer->data();
-  return {data, std::move(buffer)};
-}
-
-#if SPIKETUNE_HAVE_CUDA
-/// Of the device's pool: neither this nor its release waits.
-Block allocate_own(const CudaContext& context, std::size_t bytes) {
-  void* data = nullptr;
-  cuda::check(cudaMallocAsync(&data, bytes, context.stream));
-  return {data, std::shared_ptr<void>(data, [stream = context.stream](void* pointer) {
-            static_cast<void>(cudaFreeAsync(pointer, stream));
-          })};
-}
-#else
-Block allocate_own(const CudaContext&, std::size_t) {
-  return {};
-}
-#endif
 
 }  // namespace
 
@@ -145,48 +117,12 @@ ArrayIn array_in(nb::handle array, const char* what) {
 
 Context context_of(const ArrayIn& array, std::uintptr_t stream) {
   if (array.device < 0) return HostContext{};
-#if SPIKETUNE_HAVE_CUDA
-  // Asked once for each device: properties of a device are slow to get.
-  static thread_local int usable = -1;
-  if (usable != array.device) {
-    if (const std::string reason = cuda_unavailable_reason(array.device); !reason.empty()) {
-      throw Error(ErrorCode::unsupported, reason);
-    }
-    usable = array.device;
-  }
-  return CudaContext(array.device, reinterpret_cast<CUstream_st*>(stream));
-#else
-  static_cast<void>(stream);
-  throw Error(ErrorCode::unsupported,
-              "this spiketune was built without CUDA: install it where a CUDA toolkit 12.4 or "
-              "later is found, or pass arrays of the host");
-#endif
+  return cuda_context(array.device, reinterpret_cast<CUstream_st*>(stream));
 }
-
-#if SPIKETUNE_HAVE_CUDA
-DeviceGuard::DeviceGuard(const Context& context) {
-  const auto* device = std::get_if<CudaContext>(&context);
-  if (device == nullptr) return;
-  int now = 0;
-  cuda::check(cudaGetDevice(&now));
-  if (now == device->device) return;
-  cuda::check(cudaSetDevice(device->device));
-  before_ = now;
-}
-
-DeviceGuard::~DeviceGuard() {
-  if (before_ >= 0) static_cast<void>(cudaSetDevice(before_));
-}
-#else
-DeviceGuard::DeviceGuard(const Context&) {}
-DeviceGuard::~DeviceGuard() = default;
-#endif
 
 Allocate allocator(const Context& context, nb::object allocate) {
   if (allocate.is_none()) {
-    return [context](std::size_t bytes) {
-      return std::visit([&](const auto& where) { return allocate_own(where, bytes); }, context);
-    };
+    return own_memory(context);
   }
   return [allocate = std::move(allocate)](std::size_t bytes) {
     nb::object memory = allocate(bytes);

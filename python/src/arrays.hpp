@@ -10,11 +10,12 @@
 #include <string>
 #include <vector>
 
-#include "encoded.hpp"
+#include "spiketune/c/encoded.hpp"
 
 namespace spiketune::python {
 
 namespace nb = nanobind;
+using namespace bindings;
 
 /// An array that came in, contiguous. Kept alive by the caller's argument or by `keep`.
 struct ArrayIn {
@@ -38,18 +39,6 @@ struct ArrayIn {
 
 /// Where a call on such an array runs. Throws Error(unsupported) without the CUDA backend.
 [[nodiscard]] Context context_of(const ArrayIn& array, std::uintptr_t stream);
-
-/// Makes the context's device the thread's, for as long as it lives.
-class DeviceGuard {
- public:
-  explicit DeviceGuard(const Context& context);
-  ~DeviceGuard();
-  DeviceGuard(const DeviceGuard&) = delete;
-  DeviceGuard& operator=(const DeviceGuard&) = delete;
-
- private:
-  int before_ = -1;
-};
 
 /// Calls `allocate(bytes)`, which returns an object with data_ptr(), where it is not None; memory
 /// of spiketune's own otherwise: stream-ordered on a device.

@@ -13,12 +13,8 @@
 #include <string>
 
 #include "arrays.hpp"
-#include "encoded.hpp"
 #include "spiketune/core/error.hpp"
 #include "spiketune/encoders/lif.hpp"
-#if SPIKETUNE_HAVE_CUDA
-#include "spiketune/core/cuda/stream.hpp"
-#endif
 
 namespace spiketune::python {
 namespace {
@@ -252,14 +248,6 @@ nb::object fire(nb::handle currents, float leak, float gain, float threshold,
   return result;
 }
 
-std::string cuda_reason() {
-#if SPIKETUNE_HAVE_CUDA
-  return cuda_unavailable_reason();
-#else
-  return "this spiketune was built without CUDA";
-#endif
-}
-
 nb::object allocate_device(std::size_t bytes, int device, std::uintptr_t stream) {
   ArrayIn where;
   where.device = device;
@@ -276,7 +264,7 @@ NB_MODULE(_core, module) {
   using namespace spiketune::python;
   nb::exception<Error>(module, "Error", PyExc_ValueError);
   module.def("format_names", &format_names);
-  module.def("cuda_unavailable_reason", &cuda_reason);
+  module.def("cuda_unavailable_reason", &why_no_cuda);
   module.def("encode", &encode, nb::arg("spikes"), nb::arg("format"), nb::arg("params").none(),
              nb::arg("kind"), nb::arg("row_order"), nb::arg("encoded_order"), nb::arg("k").none(),
              nb::arg("capacity").none(), nb::arg("density").none(), nb::arg("wait"),

@@ -9,7 +9,7 @@
 #include "spiketune/autotune/fields.hpp"
 #include "spiketune/core/error.hpp"
 
-namespace spiketune::python {
+namespace spiketune::bindings {
 namespace {
 
 using nlohmann::json;
@@ -265,4 +265,4 @@ std::unique_ptr<AnyEncoded> encode_any(const std::string& format, const json& pa
   throw Error(ErrorCode::invalid_argument, message);
 }
 
-}  // namespace spiketune::python
+}  // namespace spiketune::bindings

@@ -1,34 +1,27 @@
 #pragma once
 /// \file
-/// Any format on the host or a CUDA device, with its arrays, for Python.
+/// Any format on the host or a CUDA device, by name, with its arrays: what the bindings of other
+/// languages share.
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "memory.hpp"
 #include "spiketune/core/context.hpp"
 #include "spiketune/core/spike_tensor.hpp"
 #include "spiketune/formats/format.hpp"
 #include "spiketune/kernels/spmm.hpp"
 
-namespace spiketune::python {
+namespace spiketune::bindings {
 
 struct NamedArray {
   std::string name;
   AnyArray array;  ///< as long as what was stored, not as the capacity
 };
-
-/// Memory of some allocator, and what keeps it.
-struct Block {
-  void* data = nullptr;
-  std::shared_ptr<void> owner;
-};
-/// Makes a block in the memory of the call's context, aligned to 256 bytes.
-using Allocate = std::function<Block(std::size_t bytes)>;
 
 struct EncodeRequest {
   RowOrder row_order = RowOrder::time_major;
@@ -66,4 +59,4 @@ class AnyEncoded {
     const std::string& format, const nlohmann::json& params, const Context& context,
     const SpikeView& spikes, const EncodeRequest& request, const Allocate& allocate);
 
-}  // namespace spiketune::python
+}  // namespace spiketune::bindings
