@@ -2,7 +2,7 @@
 /// \file
 /// The interface that all encoders share.
 ///
-/// For each format F, encoders/<f>.hpp declares
+/// For each format F, `encoders/<f>.hpp` declares
 ///
 ///   std::size_t encode_workspace_bytes(const ContextT&, const SpikeView&, const F&);
 ///   void encode(const ContextT&, const SpikeView& spikes, const F& format, Workspace);
@@ -12,7 +12,7 @@
 /// the device, nothing is thrown for what the spikes contain: read *format.status for that
 /// (check_status throws). On overflow status->needed is exact and nothing is written out of bounds.
 ///
-///   template <class F> void decode(const ContextT&, const F&, const MutableSpikeView& spikes);
+///     template <class F> void decode(const ContextT&, const F&, const MutableSpikeView& spikes);
 ///
 /// writes every element of `spikes`, whose storage must hold the values and whose row order may be
 /// either. Decoding what was encoded gives back every bit, but for −0.0, which becomes 0.

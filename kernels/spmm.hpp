@@ -74,7 +74,7 @@ struct OutputView {
 void check_spmm(const FormatBase& format, const WeightView& weights, const OutputView& output,
                 Space space);
 
-/// The kernels of a format on a context, default first; specialised in kernels/<format>.hpp.
+/// The kernels of a format on a context, default first; specialised in `kernels/<format>.hpp`.
 template <class... Configs>
 struct KernelList {};
 template <class ContextT, class Format>

@@ -10,6 +10,6 @@ if [ -z "$formatter" ] || ! "$formatter" --version | grep -q 'version 14\.'; the
 fi
 mode=(--dry-run --Werror)
 [ "${1:-}" != --fix ] || mode=(-i)
-find core formats encoders kernels datasets autotune cli tests bench examples python \
-  \( -name '*.hpp' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh' \) -print0 |
+find core formats encoders kernels datasets autotune cli tests bench examples python c \
+  \( -name '*.hpp' -o -name '*.h' -o -name '*.c' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh' \) -print0 |
   xargs -0 "$formatter" "${mode[@]}"
