@@ -91,14 +91,17 @@ __global__ void __launch_bounds__(gather_threads<pieces>, 1)
   std::uint32_t index2 = index1 + warps;
   Group group = load_group(plan.groups, index, end);
   Group group1 = load_group(plan.groups, index1, end);
-  Batch batch = load_batch(near_list, group.batch);
+  const auto load_first = [&](const Group& of) {
+    return of.entries != 0 ? load_batch(near_list, of.batch) : Batch{};
+  };
+  Batch batch = load_first(group);
   __pipeline_wait_prior(0);
   __syncthreads();
   while (index < end) {
     const Group group2 = load_group(plan.groups, index2, end);
-    const Batch batch1 = load_batch(near_list, group1.batch);
-    // Not atomicAdd(), which would be turned into a sum over the warp first.
-    std::uint32_t index3 = lane == 0 ? atomicInc(&next_group, ~0u) : 0;
+    const Batch batch1 = load_first(group1);
+    // Not atomicAdd(), which the compiler would turn into a sum over the warp first.
+    std::uint32_t index3 = lane == 0 ? atomicInc(&next_group, 0x7fffffffu) : 0;
     Batch far_batch = {};
     if (pieces == 4 && group.far_entries != 0) far_batch = load_batch(far_list, group.far_batch);
 

@@ -75,6 +75,10 @@ __device__ inline std::uint32_t larger(std::uint32_t a, std::uint32_t b) {
   return a > b ? a : b;
 }
 
+__device__ inline std::uint32_t whole_batches(std::uint32_t entries) {
+  return (entries + batch_entries - 1) / batch_entries;
+}
+
 /// A warp makes the groups of a window; lane i has row i.
 template <int pieces>
 __device__ void group_window(const Csr& csr, const GroupPlan& plan,
@@ -85,7 +89,6 @@ __device__ void group_window(const Csr& csr, const GroupPlan& plan,
   const std::uint32_t lane = threadIdx.x % 32;
   const std::uint32_t mine = entries[lane];
   std::uint32_t rank = 0;
-  std::uint32_t row = 0;  // the row of rank `lane`
 #pragma unroll
   for (std::uint32_t i = 0; i < window_rows; ++i) {
     const std::uint32_t other = __shfl_sync(~0u, mine, i);
@@ -95,7 +98,7 @@ __device__ void group_window(const Csr& csr, const GroupPlan& plan,
   groups[rank / group_rows].rows[rank % group_rows] = static_cast<std::uint8_t>(lane);
   __syncwarp();
   Group& group = groups[lane / group_rows];
-  row = group.rows[lane % group_rows];
+  const std::uint32_t row = group.rows[lane % group_rows];  // of rank `lane`
   std::uint32_t most = entries[row];
   std::uint32_t most_far = far_entries[row];
 #pragma unroll
@@ -104,8 +107,8 @@ __device__ void group_window(const Csr& csr, const GroupPlan& plan,
     most_far = larger(most_far, __shfl_xor_sync(~0u, most_far, i));
   }
   if constexpr (pieces == 8) most += most % 2;
-  const std::uint32_t near_batches = (most + batch_entries - 1) / batch_entries;
-  const std::uint32_t batches = near_batches + (most_far + batch_entries - 1) / batch_entries;
+  const std::uint32_t near_batches = whole_batches(most);
+  const std::uint32_t batches = near_batches + whole_batches(most_far);
   std::uint32_t end = lane % group_rows == 0 ? batches : 0;  // of its batches, in the window
 #pragma unroll
   for (std::uint32_t i = 1; i < 32; i *= 2) {
@@ -204,14 +207,15 @@ __global__ void __launch_bounds__(32 * plan_warps)
         put(group.far_batch, in_group, j - resident[i], column);
       }
     }
-    // What is missing of a list: the line of zeros, or no column.
-    for (std::uint32_t j = lower[i] + lane; j < group.entries; j += 32) put_near(0, j, slab.lines);
+    // What is missing of a list, to the end of its last batch: the line of zeros, or no column.
+    const std::uint32_t end = whole_batches(group.entries) * batch_entries;
+    for (std::uint32_t j = lower[i] + lane; j < end; j += 32) put_near(0, j, slab.lines);
     if constexpr (split) {
-      for (std::uint32_t j = resident[i] - lower[i] + lane; j < group.entries; j += 32) {
+      for (std::uint32_t j = resident[i] - lower[i] + lane; j < end; j += 32) {
         put_near(1, j, 2 * slab.lines);
       }
-      const std::uint32_t end = (group.far_entries + 3u) / 4 * 4;
-      for (std::uint32_t j = count[i] - resident[i] + lane; j < end; j += 32) {
+      const std::uint32_t far_end = whole_batches(group.far_entries) * batch_entries;
+      for (std::uint32_t j = count[i] - resident[i] + lane; j < far_end; j += 32) {
         put(group.far_batch, in_group, j, no_column);
       }
     }
