@@ -5,6 +5,7 @@
 #include "spiketune/formats/two_four.hpp"
 #include "spiketune/kernels/row_gather.hpp"
 #include "spiketune/kernels/rows.hpp"
+#include "spiketune/kernels/sparse_mma.hpp"
 
 namespace spiketune {
 
@@ -14,7 +15,7 @@ struct SpmmKernels<HostContext, TwoFour> {
 };
 template <>
 struct SpmmKernels<CudaContext, TwoFour> {
-  using list = KernelList<RowGather>;
+  using list = KernelList<SparseMma, RowGather>;
 };
 
 }  // namespace spiketune

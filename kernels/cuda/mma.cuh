@@ -66,6 +66,42 @@ __device__ void mma_m16n8k16(float (&d)[4], const std::uint32_t (&a)[4], std::ui
 #endif
 }
 
+/// d += a · b, f32 sums, with A sparse: two of every four of 32 columns. `a` has those that are
+/// kept, as if they were a dense 16 × 16; `metadata` of lanes 4·i and 4·i + 1 says of columns 0 to
+/// 15 and 16 to 31 where they were, row i in its lower half, row i + 8 in its upper. (PTX ISA,
+/// mma.sp.m16n8k32, sparsity selector 0.)
+template <class T>
+__device__ void mma_sparse_m16n8k32(float (&d)[4], const std::uint32_t (&a)[4],
+                                    const std::uint32_t (&b)[4], std::uint32_t metadata) {
+  static_assert(std::is_same_v<T, Half> || std::is_same_v<T, Bfloat16>);
+#if defined(__CUDA_ARCH__)
+  // The places of a group ascend; toolkits that know the modifier ask for it.
+#if __CUDACC_VER_MAJOR__ * 100 + __CUDACC_VER_MINOR__ >= 1205
+#define SPIKETUNE_MMA_SP "mma.sp::ordered_metadata"
+#else
+#define SPIKETUNE_MMA_SP "mma.sp"
+#endif
+  if constexpr (std::is_same_v<T, Half>) {
+    asm volatile(SPIKETUNE_MMA_SP
+                 ".sync.aligned.m16n8k32.row.col.f32.f16.f16.f32 "
+                 "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9, %10, %11}, {%0, %1, %2, %3}, %12, 0;"
+                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]), "r"(b[2]),
+                   "r"(b[3]), "r"(metadata));
+  } else {
+    asm volatile(SPIKETUNE_MMA_SP
+                 ".sync.aligned.m16n8k32.row.col.f32.bf16.bf16.f32 "
+                 "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9, %10, %11}, {%0, %1, %2, %3}, %12, 0;"
+                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]), "r"(b[2]),
+                   "r"(b[3]), "r"(metadata));
+  }
+#undef SPIKETUNE_MMA_SP
+#elif defined(SPIKETUNE_EMULATED)
+  emulation::mma_sparse_m16n8k32<T>(d, a, b, metadata);
+#endif
+}
+
 /// d += the number of bits that a row of A and a column of B share, of 256. Lane 4·i + j holds of
 /// each of its rows and columns two words of the eight; which two does not matter, as long as A and
 /// B agree: a = {row i, row i + 8, row i again, row i + 8 again}, b of column i.

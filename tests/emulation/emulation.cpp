@@ -20,6 +20,7 @@
 #include "spiketune/core/cuda/stream.hpp"
 #include "spiketune/core/error.hpp"
 #include "spiketune/kernels/expand.hpp"
+#include "spiketune/kernels/sparse_mma.hpp"
 
 thread_local dim3 threadIdx;
 thread_local dim3 blockIdx;
@@ -350,6 +351,10 @@ void check(cudaError_t status, std::source_location where) {
 namespace cuda {
 void expand_on_hopper(const CudaContext&, const Bitmap&, const WeightView&, const OutputView&,
                       const Expand&) {
+  throw Error(ErrorCode::unsupported, "Hopper's instructions are not emulated");
+}
+void sparse_mma_on_hopper(const CudaContext&, const TwoFour&, const WeightView&, const OutputView&,
+                          const SparseMma&) {
   throw Error(ErrorCode::unsupported, "Hopper's instructions are not emulated");
 }
 }  // namespace cuda

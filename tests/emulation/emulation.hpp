@@ -133,6 +133,45 @@ void mma_m16n8k16(float (&d)[4], const std::uint32_t (&a)[4], std::uint32_t b0, 
   }
 }
 
+/// d += a · b as the warp's mma.sp.m16n8k32 with sparsity selector 0 does it.
+template <class T>
+void mma_sparse_m16n8k32(float (&d)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[4],
+                         std::uint32_t metadata) {
+  const auto element = [](std::uint64_t word, unsigned at) {
+    return spiketune::to_float(T{static_cast<std::uint16_t>(word >> 16 * at)});
+  };
+  const unsigned row = lane() / 4;
+  const unsigned column = lane() % 4 * 2;
+  const std::uint64_t* words = warp_exchange(metadata, 0xffffffffu, multiply_a);
+  const std::uint32_t places[2] = {static_cast<std::uint32_t>(words[4 * row]),
+                                   static_cast<std::uint32_t>(words[4 * row + 1])};
+  float left[2][32] = {};
+  for (unsigned half = 0; half < 2; ++half) {
+    words =
+        warp_exchange(std::uint64_t{a[2 * half + 1]} << 32 | a[2 * half], 0xffffffffu, multiply_a);
+    for (unsigned kept = 0; kept < 8; ++kept) {
+      for (unsigned below = 0; below < 2; ++below) {
+        const unsigned place = places[half] >> (16 * below + 2 * kept) & 3u;
+        left[below][16 * half + kept / 2 * 4 + place] +=
+            element(words[4 * row + kept / 2], 2 * below + kept % 2);
+      }
+    }
+  }
+  for (unsigned half = 0; half < 2; ++half) {
+    words =
+        warp_exchange(std::uint64_t{b[2 * half + 1]} << 32 | b[2 * half], 0xffffffffu, multiply_b);
+    for (unsigned below = 0; below < 2; ++below) {
+      for (unsigned right = 0; right < 2; ++right) {
+        for (unsigned k = 0; k < 16; ++k) {
+          d[2 * below + right] +=
+              left[below][16 * half + k] *
+              element(words[4 * (column + right) + k % 8 / 2], k / 8 * 2 + k % 2);
+        }
+      }
+    }
+  }
+}
+
 /// d += shared bits as the warp's mma.m16n8k256.and.popc counts them.
 inline void mma_m16n8k256(std::int32_t (&d)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
                           std::uint32_t b1) {

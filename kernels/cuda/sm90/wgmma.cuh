@@ -211,4 +211,76 @@ __device__ void multiply(float (&d)[columns / 2], const std::uint32_t (&a)[4], s
 #endif
 }
 
+/// The same with A sparse, two of every four of 32 columns: `a` has those that are kept, as if they
+/// were a dense 64 × 16, and `metadata` of lanes 4·i and 4·i + 1 their places, rows i and i + 8 of
+/// the warp's 16 in its lower and upper half, columns 0 to 15 and 16 to 31. (PTX ISA, wgmma
+/// m64nNk32.sp, sparsity selector 0.) `b` has 32 rows.
+template <class T, int columns>
+__device__ void multiply_sparse(float (&d)[columns / 2], const std::uint32_t (&a)[4],
+                                std::uint64_t b, std::uint32_t metadata) {
+  static_assert(std::is_same_v<T, Half> || std::is_same_v<T, Bfloat16>);
+  static_assert(columns == 64 || columns == 128);
+#if SPIKETUNE_SM90
+// clang-format off
+#define SPIKETUNE_WGMMA_SP_64(type) \
+  asm volatile( \
+          "{\n.reg .pred add;\nsetp.eq.u32 add, 0, 0;\n" \
+          "wgmma.mma_async.sp.sync.aligned.m64n64k32.f32." type "." type " {" \
+          "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, " \
+          "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31" \
+          "}, {%32, %33, %34, %35}, %36, %37, 0, add, 1, 1, 1;\n}\n" \
+          : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), \
+            "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7]), \
+            "+f"(d[8]), "+f"(d[9]), "+f"(d[10]), "+f"(d[11]), \
+            "+f"(d[12]), "+f"(d[13]), "+f"(d[14]), "+f"(d[15]), \
+            "+f"(d[16]), "+f"(d[17]), "+f"(d[18]), "+f"(d[19]), \
+            "+f"(d[20]), "+f"(d[21]), "+f"(d[22]), "+f"(d[23]), \
+            "+f"(d[24]), "+f"(d[25]), "+f"(d[26]), "+f"(d[27]), \
+            "+f"(d[28]), "+f"(d[29]), "+f"(d[30]), "+f"(d[31]) \
+          : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(metadata))
+#define SPIKETUNE_WGMMA_SP_128(type) \
+  asm volatile( \
+          "{\n.reg .pred add;\nsetp.eq.u32 add, 0, 0;\n" \
+          "wgmma.mma_async.sp.sync.aligned.m64n128k32.f32." type "." type " {" \
+          "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, " \
+          "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, " \
+          "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, " \
+          "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63" \
+          "}, {%64, %65, %66, %67}, %68, %69, 0, add, 1, 1, 1;\n}\n" \
+          : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), \
+            "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7]), \
+            "+f"(d[8]), "+f"(d[9]), "+f"(d[10]), "+f"(d[11]), \
+            "+f"(d[12]), "+f"(d[13]), "+f"(d[14]), "+f"(d[15]), \
+            "+f"(d[16]), "+f"(d[17]), "+f"(d[18]), "+f"(d[19]), \
+            "+f"(d[20]), "+f"(d[21]), "+f"(d[22]), "+f"(d[23]), \
+            "+f"(d[24]), "+f"(d[25]), "+f"(d[26]), "+f"(d[27]), \
+            "+f"(d[28]), "+f"(d[29]), "+f"(d[30]), "+f"(d[31]), \
+            "+f"(d[32]), "+f"(d[33]), "+f"(d[34]), "+f"(d[35]), \
+            "+f"(d[36]), "+f"(d[37]), "+f"(d[38]), "+f"(d[39]), \
+            "+f"(d[40]), "+f"(d[41]), "+f"(d[42]), "+f"(d[43]), \
+            "+f"(d[44]), "+f"(d[45]), "+f"(d[46]), "+f"(d[47]), \
+            "+f"(d[48]), "+f"(d[49]), "+f"(d[50]), "+f"(d[51]), \
+            "+f"(d[52]), "+f"(d[53]), "+f"(d[54]), "+f"(d[55]), \
+            "+f"(d[56]), "+f"(d[57]), "+f"(d[58]), "+f"(d[59]), \
+            "+f"(d[60]), "+f"(d[61]), "+f"(d[62]), "+f"(d[63]) \
+          : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(metadata))
+  // clang-format on
+  if constexpr (columns == 64) {
+    if constexpr (std::is_same_v<T, Half>) {
+      SPIKETUNE_WGMMA_SP_64("f16");
+    } else {
+      SPIKETUNE_WGMMA_SP_64("bf16");
+    }
+  } else {
+    if constexpr (std::is_same_v<T, Half>) {
+      SPIKETUNE_WGMMA_SP_128("f16");
+    } else {
+      SPIKETUNE_WGMMA_SP_128("bf16");
+    }
+  }
+#undef SPIKETUNE_WGMMA_SP_64
+#undef SPIKETUNE_WGMMA_SP_128
+#endif
+}
+
 }  // namespace spiketune::cuda
