@@ -43,6 +43,9 @@ ctest --test-dir "$build" --parallel "$side" --label-exclude 'gpu|lint' --output
   --output-on-failure >"$logs/host.txt" &
 host_tests=$!
 "$build/tests/spiketune_gpu_tests" --gtest_brief=1 --gtest_output="json:$logs/gpu.json" | tail -n 60 || true
+# Those labelled gpu that are programs of their own.
+ctest --test-dir "$build" --label-regex '^gpu$' --exclude-regex '^gpu$' --output-junit "$PWD/$logs/programs.xml" \
+  --output-on-failure | tail -n 40 || true
 
 if [ "$sanitize" = yes ]; then
   sanitizer=$(command -v compute-sanitizer || echo /usr/local/cuda/bin/compute-sanitizer)
@@ -100,6 +103,10 @@ if gpu:
         "failures": sum("failures" in case for case in cases),
         "skipped": sum(case["result"] == "SKIPPED" for case in cases),
     }
+if os.path.exists(f"{logs}/programs.xml"):
+    programs = xml.parse(f"{logs}/programs.xml").getroot()
+    for key in gpu_counts:
+        gpu_counts[key] += int(programs.get(key, 0))
 tools = {}
 for path in sorted(glob.glob(f"{logs}/*check.*.txt")):
     text = open(path, errors="replace").read()
