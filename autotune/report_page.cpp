@@ -92,7 +92,7 @@ std::string render_html(const json& report) {
   const ReportPageData content = report_page_data(report);
   std::string summaries;
   for (const auto& [mode, summary] : content.summaries) {
-    summaries += summary_html(summary, mode, mode == content.data.at("mode"));
+    summaries += summary_html(summary, mode, content.data.at("mode").get<std::string>() == mode);
   }
   return fill(embedded::page_template(), {{"style", std::string(embedded::page_style())},
                                           {"summary", summaries},
