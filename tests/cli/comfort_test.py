@@ -113,6 +113,8 @@ class ComfortTest(unittest.TestCase):
             page.flush()
             result = subprocess.run(["man", "--warnings", "-E", "UTF-8", "-l", page.name], capture_output=True, text=True,
                                     env={**os.environ, "MANWIDTH": "80", "LC_ALL": "C.UTF-8"}, check=False)
+        if "has been minimized" in result.stdout:
+            self.skipTest("man is a stand-in here, of a system without manual pages")
         self.assertEqual((result.returncode, result.stderr), (0, ""))
         self.assertIn("EXIT STATUS", result.stdout)
 
