@@ -302,7 +302,7 @@ struct Placed {
 };
 
 std::string place_words(const ReportCurves& curves, const Placed& placed) {
-  const std::string density = "at " + density_words(placed.outcome->density);
+  std::string density = "at " + density_words(placed.outcome->density);
   if (placed.curve >= curves.curves.size()) return density;
   return "on " + curves.curves[placed.curve].label + " " + density;
 }
