@@ -50,6 +50,7 @@ class ProblemRun {
                                        const std::vector<Point>& points);
   void finish_group();
   void measure_group();
+  void find_out_whether_dead();
   void add_series(EncodingRun& run);
   void collect(EncodingRun& run);
   void note_floors(EncodingRun& run);
@@ -74,6 +75,13 @@ class ProblemRun {
 void ProblemRun::report(const std::string& what) {
   callbacks_.progress(
       what, (preparing_share * prepared_ + (1 - preparing_share) * timed_) / std::max(total_, 1.0));
+}
+
+/// A worker ends at the step where its backend is broken, so that the candidates that wait to be
+/// measured get another one; where there is no worker, nothing more can be measured.
+void ProblemRun::find_out_whether_dead() {
+  callbacks_.step({});
+  why_dead_ = backend_.why_broken();
 }
 
 /// What a set-up is for: problem, source of the spikes, seed.
@@ -143,7 +151,7 @@ void ProblemRun::add(const EncodingChoice& choice) {
     if (group_.empty()) group_budget_ = backend_.memory_budget();
     group_.push_back(prepare(choice, points));
     group_bytes_ += group_.back()->bytes;
-    if (any_failed(*group_.back())) why_dead_ = backend_.why_broken();
+    if (any_failed(*group_.back())) find_out_whether_dead();
   }
   prepared_ += static_cast<double>(choice.kernels.size());
   if (group_bytes_ > group_budget_) finish_group();
@@ -282,8 +290,7 @@ void ProblemRun::collect(EncodingRun& run) {
 void ProblemRun::finish_group() {
   if (why_dead_.empty()) {
     measure_group();
-    callbacks_.step({});
-    why_dead_ = backend_.why_broken();
+    find_out_whether_dead();
   }
   for (const auto& run : group_) {
     if (!why_dead_.empty()) give_up(*run, PointStatus::failed, why_dead_);
