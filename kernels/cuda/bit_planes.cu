@@ -2,6 +2,8 @@
 // tiles of the instruction; lanes take 16 bytes of a row of S and of a column of a plane at a time,
 // which are the operands of two. Steps of 512 columns of S come by cp.async, three ahead.
 
+#include "spiketune/kernels/cuda/bit_planes.cuh"
+
 #include <cuda_pipeline_primitives.h>
 
 #include <algorithm>
@@ -10,7 +12,6 @@
 #include "spiketune/core/error.hpp"
 #include "spiketune/core/half.hpp"
 #include "spiketune/core/workspace.hpp"
-#include "spiketune/kernels/bit_planes.hpp"
 #include "spiketune/kernels/cuda/mma.cuh"
 #include "spiketune/kernels/cuda/types.cuh"
 
@@ -18,31 +19,11 @@ namespace spiketune {
 namespace cuda {
 namespace {
 
-constexpr std::uint32_t step_words = 16;              // of a row of S, and of a column of a plane
 constexpr std::uint32_t pieces = step_words / 4;      // of 16 bytes
 constexpr std::uint32_t step_bytes = step_words * 4;  // of a row or column in shared memory
 constexpr std::uint32_t stages = 4;                   // steps of W in shared memory
 constexpr std::uint32_t warp_tile = 64;               // rows and columns of Y
-constexpr std::uint32_t padded_columns = 2 * warp_tile;  // N is padded to a multiple
-
-/// W in planes, the highest first: of each plane step after step, of each step 16 words of each
-/// column. A tile of W is one run of memory. Beyond K and N there are zeros.
-struct Planes {
-  std::uint32_t* words = nullptr;
-  std::uint32_t count = 0;    ///< bits of W
-  std::uint32_t steps = 0;    ///< of 512 rows of W
-  std::uint32_t columns = 0;  ///< padded
-
-  explicit Planes(const WeightView& weights)
-      : count(bits_of(weights.type)),
-        steps(static_cast<std::uint32_t>(ceil_div(weights.k, 32 * step_words))),
-        columns(static_cast<std::uint32_t>(ceil_div(weights.n, padded_columns) * padded_columns)) {}
-  [[nodiscard]] SPIKETUNE_HD std::uint64_t index(std::uint32_t plane, std::uint32_t step,
-                                                 std::uint32_t column) const {
-    return ((std::uint64_t{plane} * steps + step) * columns + column) * step_words;
-  }
-  void carve(WorkspaceCarver& carver) { words = carver.take<std::uint32_t>(index(count, 0, 0)); }
-};
+static_assert(padded_columns % (2 * warp_tile) == 0);
 
 /// A thread makes the words of 32 rows of one column.
 template <std::uint32_t bits>
@@ -304,6 +285,15 @@ void run(const CudaContext& context, const Bitmap& bitmap, const Planes& planes,
 }
 
 }  // namespace
+
+bool fits_hopper(const Bitmap& bitmap, const WeightView& weights, const OutputView& output) {
+  const auto aligned = [](const void* pointer, std::uintptr_t bytes) {
+    return reinterpret_cast<std::uintptr_t>(pointer) % bytes == 0;
+  };
+  return !bitmap.params.tiles && weights.k != 0 && weights.k % 128 == 0 && weights.n % 8 == 0 &&
+         aligned(bitmap.words.data, 16) && aligned(output.data, 16) && aligned(weights.scales, 8);
+}
+
 }  // namespace cuda
 
 std::size_t spmm_workspace_bytes(const CudaContext&, const Bitmap&, const WeightView& weights,
@@ -339,6 +329,11 @@ void spmm(const CudaContext& context, const Bitmap& bitmap, const WeightView& we
   WorkspaceCarver carver(workspace);
   cuda::Planes planes(weights);
   planes.carve(carver);
+  if (cuda::attribute(context, cudaDevAttrComputeCapabilityMajor) == 9 &&
+      cuda::fits_hopper(bitmap, weights, output)) {
+    cuda::bit_planes_on_hopper(context, bitmap, planes, weights, output, config);
+    return;
+  }
   const cuda::Tiling tiling = cuda::choose_tiling(context, config, output, planes.steps);
   if (tiling.column_blocks(output.n) > 65535) {
     throw Error(ErrorCode::unsupported, "bit_planes: N is too large for a grid of blocks");

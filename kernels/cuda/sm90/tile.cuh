@@ -1,6 +1,6 @@
 #pragma once
 /// \file
-/// What products by wgmma share: a map of W for TMA, and the way from sums to rows of Y.
+/// What products by wgmma share: maps of matrices for TMA, and the way from sums to rows of Y.
 
 #include <cuda.h>
 
@@ -67,8 +67,12 @@ __device__ void store_row(const float* sums, Y* row, std::uint32_t column, std::
   }
 }
 
-/// W [K, N] for boxes of 64 × 64, zeros beyond it.
-inline CUtensorMap map_weights(const WeightView& weights) {
+/// A matrix of `rows` rows of `columns` elements, `row_bytes` from one to the next, for TMA: boxes
+/// of box_columns × box_rows, zeros beyond the matrix.
+inline CUtensorMap map_matrix(CUtensorMapDataType type, const void* data, std::uint64_t rows,
+                              std::uint64_t columns, std::uint64_t row_bytes,
+                              std::uint32_t box_rows, std::uint32_t box_columns,
+                              CUtensorMapSwizzle swizzle) {
   static const auto encode = [] {
     void* function = nullptr;
     cudaDriverEntryPointQueryResult found{};
@@ -83,22 +87,27 @@ inline CUtensorMap map_weights(const WeightView& weights) {
     return reinterpret_cast<decltype(&cuTensorMapEncodeTiled)>(function);
   }();
   CUtensorMap map{};
-  const cuuint64_t sizes[2] = {weights.n, weights.k};
-  const cuuint64_t strides[1] = {std::uint64_t{weights.n} * 2};
-  const cuuint32_t box[2] = {64, 64};
+  const cuuint64_t sizes[2] = {columns, rows};
+  const cuuint64_t strides[1] = {row_bytes};
+  const cuuint32_t box[2] = {box_columns, box_rows};
   const cuuint32_t steps[2] = {1, 1};
   const CUresult result =
-      encode(&map,
-             weights.type == DType::f16 ? CU_TENSOR_MAP_DATA_TYPE_FLOAT16
-                                        : CU_TENSOR_MAP_DATA_TYPE_BFLOAT16,
-             2, const_cast<void*>(weights.data), sizes, strides, box, steps,
-             CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
-             CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+      encode(&map, type, 2, const_cast<void*>(data), sizes, strides, box, steps,
+             CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
+             CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   if (result != CUDA_SUCCESS) {
     throw Error(ErrorCode::cuda,
                 "cuTensorMapEncodeTiled failed with error " + std::to_string(result));
   }
   return map;
+}
+
+/// W [K, N] for boxes of 64 × 64, zeros beyond it.
+inline CUtensorMap map_weights(const WeightView& weights) {
+  return map_matrix(weights.type == DType::f16 ? CU_TENSOR_MAP_DATA_TYPE_FLOAT16
+                                               : CU_TENSOR_MAP_DATA_TYPE_BFLOAT16,
+                    weights.data, weights.k, weights.n, std::uint64_t{weights.n} * 2, 64, 64,
+                    CU_TENSOR_MAP_SWIZZLE_128B);
 }
 
 }  // namespace spiketune::cuda
