@@ -25,7 +25,7 @@ class GpuFaultsTest(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / "report.json"
             result = subprocess.run(
-                [PROGRAM, "sweep", "--shape", "512x256x64", "--density", "0.1", "--backend", "cuda",
+                [PROGRAM, "sweep", "--shape", "512x256x64", "--density", "0.1", "--weights", "f16", "--backend", "cuda",
                  "--max-samples", "3", "--max-seconds-per-candidate", "0.05", "--plugin", PLUGIN,
                  "--deadline", "5", "--out", str(out),
                  "--formats", ",".join(["csr", "bitmap", *(how + "_*" for how in FAULTS)])],
@@ -37,6 +37,8 @@ class GpuFaultsTest(unittest.TestCase):
         failed, measured = set(), set()
         for point in report["points"]:
             how = point["format"].split("_")[0]
+            if point["status"] == "skipped":  # a config that the product cannot have
+                continue
             if how in FAULTS:
                 self.assertEqual(point["status"], "failed", point)
                 self.assertIn(WORDS.get(how, ""), point["reason"])

@@ -32,8 +32,7 @@ __global__ void trap() {
 }
 
 __global__ void spin() {
-  for (volatile int going = 1; going != 0;) {
-  }
+  for (;;) asm volatile("nanosleep.u32 1000;");
 }
 
 void misbehave(const std::string& how, const CudaContext& context) {
