@@ -25,11 +25,114 @@ namespace {
 
 constexpr int hopper_threads = 384;
 constexpr int consumer_warps = 8;
-constexpr std::uint32_t weight_stages = 8;
+constexpr std::uint32_t least_weight_stages = 8;
+constexpr std::uint32_t most_weight_stages = 16;
 constexpr std::uint32_t most_spike_stages = 12;
 constexpr std::uint32_t shared_bytes = 226 * 1024;  // of 227 KB; the barriers are beside them
 
 static_assert(step_words * 4 == bit_row_bytes);
+
+/// Lets the second warpgroup begin `steps` steps after the first one: then one's products run while
+/// the other writes its sums. Both call it at each step.
+class Apart {
+ public:
+  static constexpr std::uint32_t barrier = 1;
+
+  __device__ Apart(std::uint32_t group, std::uint32_t steps)
+      : group_(group), left_(group == 0 ? steps + 1 : 1) {}
+  __device__ void step() {
+    if (left_ == 0 || --left_ != 0) return;
+    group_ == 0 ? tell<32 * consumer_warps>(barrier) : wait_with<32 * consumer_warps>(barrier);
+  }
+
+ private:
+  std::uint32_t group_;
+  std::uint32_t left_;
+};
+
+/// Rows of Y that a warp writes at a time, and the shared memory through which they leave.
+inline constexpr std::uint32_t warp_rows = 16;
+inline constexpr std::uint32_t staging_bytes = warp_rows * 128;
+
+/// Where a warp's rows of a tile go: `left` of them are there.
+template <class Y>
+struct TileRows {
+  Y* first;  ///< of the first row, the tile's first column
+  std::uint64_t left;
+  std::uint32_t columns;  ///< from the tile's first one on
+  std::uint32_t n;        ///< from a row to the next
+
+  __device__ TileRows(Y* y, std::uint64_t row, std::uint64_t m, std::uint32_t column,
+                      std::uint32_t width)
+      : first(y + row * width + column),
+        left(row < m ? m - row : 0),
+        columns(column < width ? width - column : 0),
+        n(width) {}
+};
+
+/// Puts four matrices of 8 × 8 elements of two bytes into shared memory; lane i gives the address
+/// of row i % 8 of matrix i / 8. (PTX ISA, stmatrix.)
+__device__ inline void store_matrices(std::uint8_t* to, const std::uint32_t (&pairs)[4]) {
+#if SPIKETUNE_SM90
+  asm volatile(
+      "stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(shared_address(to)),
+      "r"(pairs[0]), "r"(pairs[1]), "r"(pairs[2]), "r"(pairs[3])
+      : "memory");
+#endif
+}
+
+/// Writes 16 rows of a tile. A lane has value(4·i) and value(4·i + 1) of row lane / 4 for columns
+/// 8·i + 2·(lane % 4) and the next, and value(4·i + 2) and value(4·i + 3) of the row 8 below. All
+/// lanes of the warp call.
+template <int tile_n, class Y, class Value>
+__device__ void store_rows(const Value& value, const TileRows<Y>& rows, std::uint8_t* staging,
+                           std::uint32_t lane) {
+  if constexpr (sizeof(Y) == 2) {
+    // 64 columns at a time, 16 bytes of each row in turn at another place: no two lanes that read
+    // or write together want the same banks.
+    const auto place = [&](std::uint32_t row, std::uint32_t piece) {
+      return staging + row * 128 + (piece ^ row % 8) * 16;
+    };
+    const std::uint32_t row = lane / 8;
+    const std::uint32_t piece = lane % 8;
+    Y* to = rows.first + std::uint64_t{row} * rows.n + 8 * piece;
+#pragma unroll
+    for (int i = 0; i < tile_n / 8; i += 8) {
+#pragma unroll
+      for (int j = 0; j < 8; j += 2) {
+        std::uint32_t pairs[4];
+#pragma unroll
+        for (int q = 0; q < 4; ++q) {
+          const int at = 4 * (i + j) + 2 * q;
+          pairs[q] = from_float<Y>(value(at)).bits |
+                     std::uint32_t{from_float<Y>(value(at + 1)).bits} << 16;
+        }
+        store_matrices(place(lane % 16, j + lane / 16), pairs);
+      }
+      __syncwarp();
+#pragma unroll
+      for (std::uint32_t below = 0; below < warp_rows; below += 4) {
+        const uint4 got = *reinterpret_cast<const uint4*>(place(row + below, piece));
+        if (row + below < rows.left && 8 * (i + piece) < rows.columns) {
+          *reinterpret_cast<uint4*>(to + std::uint64_t{below} * rows.n + 8 * i) = got;
+        }
+      }
+      __syncwarp();
+    }
+  } else {
+    Y* to = rows.first + std::uint64_t{lane / 4} * rows.n + 2 * (lane % 4);
+#pragma unroll
+    for (int i = 0; i < tile_n / 8; ++i) {
+#pragma unroll
+      for (std::uint32_t below = 0; below < 2; ++below) {
+        if (lane / 4 + 8 * below < rows.left && 8 * i < rows.columns) {
+          *reinterpret_cast<float2*>(to + std::uint64_t{8 * below} * rows.n + 8 * i) = {
+              value(4 * i + 2 * below), value(4 * i + 2 * below + 1)};
+        }
+      }
+    }
+  }
+}
 
 /// What a block has to know of the product.
 struct Job {
@@ -38,8 +141,10 @@ struct Job {
   std::uint32_t k;
   std::uint32_t planes;
   std::uint32_t steps;
-  std::uint32_t padded_n;      ///< columns of W in memory
-  std::uint32_t spike_stages;  ///< steps of S in shared memory
+  std::uint32_t padded_n;       ///< columns of W in memory
+  std::uint32_t spike_stages;   ///< steps of S in shared memory
+  std::uint32_t weight_stages;  ///< and of planes
+  std::uint32_t apart;          ///< steps that the second warpgroup begins later
   const float* scales;
 
   /// Whether S stays for all planes.
@@ -76,7 +181,7 @@ __device__ void copy_tiles(const CUtensorMap& spike_map, const CUtensorMap& plan
   constexpr std::uint32_t spike_bytes = tile_m * bit_row_bytes;
   constexpr std::uint32_t weight_bytes = tile_n * bit_row_bytes;
   Ring spike(job.spike_stages);
-  Ring weight(weight_stages);
+  Ring weight(job.weight_stages);
   const auto tiles_m = static_cast<std::uint32_t>(ceil_div(job.m, tile_m));
   const std::uint32_t tiles = tiles_m * static_cast<std::uint32_t>(ceil_div(job.n, tile_n));
   for (std::uint32_t tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
@@ -101,82 +206,34 @@ __device__ void copy_tiles(const CUtensorMap& spike_map, const CUtensorMap& plan
   }
 }
 
-/// Scales a warpgroup's sums and writes them. A lane has of row `first_row` + 64·block + 8·below
-/// sums[block][4·i + 2·below] and the next, for columns 8·i + 2·(lane % 4) and the next.
-template <class Y, int blocks, int tile_n>
-__device__ void store_sums(const std::int32_t (&sums)[blocks][tile_n / 2], const Job& job, Y* y,
-                           std::uint64_t first_row, std::uint32_t column, std::uint32_t lane) {
-  const std::uint32_t part = lane % 4;
-#pragma unroll
-  for (int i = 0; i < tile_n / 8; i += 4) {
-    float2 scale[4];
-#pragma unroll
-    for (int j = 0; j < 4; ++j) {
-      const std::uint32_t at = column + 8 * (i + j) + 2 * part;
-      scale[j] = job.scales != nullptr && at < job.n
-                     ? __ldg(reinterpret_cast<const float2*>(job.scales + at))
-                     : float2{1.0f, 1.0f};
-    }
-#pragma unroll
-    for (int block = 0; block < blocks; ++block) {
-#pragma unroll
-      for (int below = 0; below < 2; ++below) {
-        const std::uint64_t row = first_row + 64 * block + 8 * below;
-        float2 scaled[4];
-#pragma unroll
-        for (int j = 0; j < 4; ++j) {
-          const std::int32_t* sum = sums[block] + 4 * (i + j) + 2 * below;
-          scaled[j] = {scale[j].x * static_cast<float>(sum[0]),
-                       scale[j].y * static_cast<float>(sum[1])};
-        }
-        if constexpr (sizeof(Y) == 2) {
-          // Four lanes exchange: each then has 8 neighbouring columns, 16 bytes.
-          std::uint32_t pairs[4];
-#pragma unroll
-          for (int j = 0; j < 4; ++j) {
-            pairs[j] = from_float<Y>(scaled[j].x).bits |
-                       std::uint32_t{from_float<Y>(scaled[j].y).bits} << 16;
-          }
-          transpose_in_fours(pairs, part);
-          const std::uint32_t at = column + 8 * (i + part);
-          if (row < job.m && at < job.n) {
-            *reinterpret_cast<uint4*>(y + row * job.n + at) = {pairs[0], pairs[1], pairs[2],
-                                                               pairs[3]};
-          }
-        } else {
-#pragma unroll
-          for (int j = 0; j < 4; ++j) {
-            const std::uint32_t at = column + 8 * (i + j) + 2 * part;
-            if (row < job.m && at < job.n) {
-              *reinterpret_cast<float2*>(y + row * job.n + at) = scaled[j];
-            }
-          }
-        }
-      }
-    }
-  }
-}
-
 /// Makes the tiles of Y, a warpgroup half of the rows of each.
 template <class Y, int blocks, int tile_n>
 __device__ void multiply_tiles(const Job& job, const Pipeline& spikes, const Pipeline& weights,
-                               Y* y) {
+                               std::uint8_t* staging, Y* y) {
   constexpr std::uint32_t tile_m = 128 * blocks;
   constexpr std::uint32_t spike_bytes = tile_m * bit_row_bytes;
   constexpr std::uint32_t weight_bytes = tile_n * bit_row_bytes;
   const std::uint32_t lane = threadIdx.x % 32;
   const std::uint32_t group = threadIdx.x / 128;
-  const std::uint32_t lane_row = group * (64 * blocks) + threadIdx.x / 32 % 4 * 16 + lane / 4;
+  const std::uint32_t warp_row = group * (64 * blocks) + threadIdx.x / 32 % 4 * warp_rows;
   const std::uint64_t spike_rows = describe_bits(spikes.buffers) + group * blocks * next_64_rows;
   const std::uint64_t weight_columns = describe_bits(weights.buffers);
   // Where K ends in the first half of a step, the second one has nothing but zeros.
   const std::uint32_t whole_steps = job.steps - ((job.k - 1) % step_bits < step_bits / 2);
   Ring spike(job.spike_stages);
-  Ring weight(weight_stages);
+  Ring weight(job.weight_stages);
   const auto tiles_m = static_cast<std::uint32_t>(ceil_div(job.m, tile_m));
   const std::uint32_t tiles = tiles_m * static_cast<std::uint32_t>(ceil_div(job.n, tile_n));
+  Apart apart(group, job.apart);
   for (std::uint32_t tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
-    std::int32_t sums[blocks][tile_n / 2] = {};
+    std::int32_t sums[blocks][tile_n / 2];
+    const std::uint32_t column = tile / tiles_m * tile_n;
+    float scales[tile_n / 32];  // of columns lane, lane + 32, ...
+#pragma unroll
+    for (int i = 0; i < tile_n / 32; ++i) {
+      const std::uint32_t at = column + 32 * i + lane;
+      scales[i] = job.scales != nullptr && at < job.n ? __ldg(job.scales + at) : 1.0f;
+    }
     const Ring first_spike = spike;
     for (std::uint32_t plane = 0; plane < job.planes; ++plane) {
       if (job.keeps_spikes()) spike = first_spike;
@@ -190,6 +247,7 @@ __device__ void multiply_tiles(const Job& job, const Pipeline& spikes, const Pip
       std::uint32_t used_spike = 0;  // buffers of the step before
       std::uint32_t used_weight = 0;
       const auto multiply_step = [&](std::uint32_t step, auto halves) {
+        apart.step();
         spikes.full.wait(spike.stage, spike.parity);
         weights.full.wait(weight.stage, weight.parity);
         const std::uint64_t a = spike_rows + spike.stage * (spike_bytes >> 4);
@@ -200,7 +258,7 @@ __device__ void multiply_tiles(const Job& job, const Pipeline& spikes, const Pip
 #pragma unroll
           for (int block = 0; block < blocks; ++block) {
             multiply_bits<tile_n>(sums[block], a + block * next_64_rows + half * next_256_bits,
-                                  b + half * next_256_bits);
+                                  b + half * next_256_bits, plane + step + half != 0);
           }
         }
         commit_products();
@@ -220,16 +278,32 @@ __device__ void multiply_tiles(const Job& job, const Pipeline& spikes, const Pip
       wait_for_products<0>();
       release(used_spike, used_weight);
       // The highest plane counts negative; all but the lowest are worth twice as much as the next.
-      const std::int32_t factor = (plane == 0 ? -1 : 1) * (plane + 1 < job.planes ? 2 : 1);
 #pragma unroll
       for (int block = 0; block < blocks; ++block) {
         keep_in_place(sums[block]);
+        if (plane == 0) {
 #pragma unroll
-        for (std::int32_t& sum : sums[block]) sum *= factor;
+          for (std::int32_t& sum : sums[block]) sum *= -2;
+        } else if (plane + 1 != job.planes) {
+#pragma unroll
+          for (std::int32_t& sum : sums[block]) sum += sum;
+        }
       }
     }
-    store_sums<Y, blocks, tile_n>(sums, job, y, std::uint64_t{tile % tiles_m} * tile_m + lane_row,
-                                  tile / tiles_m * tile_n, lane);
+    float of_sums[tile_n / 4];  // the scales of columns 8·i + 2·(lane % 4) and the next
+#pragma unroll
+    for (int i = 0; i < tile_n / 4; ++i) {
+      const int at = i / 2 * 8 + i % 2;
+      of_sums[i] = __shfl_sync(~0u, scales[at / 32], at % 32 + 2 * (lane % 4));
+    }
+#pragma unroll
+    for (int block = 0; block < blocks; ++block) {
+      store_rows<tile_n>(
+          [&](int i) { return static_cast<float>(sums[block][i]) * of_sums[i / 4 * 2 + i % 2]; },
+          TileRows(y, std::uint64_t{tile % tiles_m} * tile_m + warp_row + 64 * block, job.m, column,
+                   job.n),
+          staging, lane);
+    }
   }
 }
 
@@ -240,19 +314,19 @@ __global__ void __launch_bounds__(hopper_threads, 1)
                      Y* __restrict__ y) {
   constexpr std::uint32_t tile_m = 128 * blocks;
   extern __shared__ std::uint8_t shared[];
-  __shared__ std::uint64_t states[2 * (most_spike_stages + weight_stages)];
+  __shared__ std::uint64_t states[2 * (most_spike_stages + most_weight_stages)];
   // The swizzle works on addresses: buffers begin at multiples of 1024 bytes.
   std::uint8_t* buffers = shared + (1024 - shared_address(shared) % 1024) % 1024;
   const Pipeline spikes{buffers, CopyBarriers(states), CopyBarriers(states + most_spike_stages)};
   const Pipeline weights{buffers + job.spike_stages * tile_m * bit_row_bytes,
                          CopyBarriers(states + 2 * most_spike_stages),
-                         CopyBarriers(states + 2 * most_spike_stages + weight_stages)};
+                         CopyBarriers(states + 2 * most_spike_stages + most_weight_stages)};
   if (threadIdx.x == 0) {
     for (std::uint32_t i = 0; i < job.spike_stages; ++i) {
       spikes.full.init(i, 1);
       spikes.empty.init(i, consumer_warps);
     }
-    for (std::uint32_t i = 0; i < weight_stages; ++i) {
+    for (std::uint32_t i = 0; i < job.weight_stages; ++i) {
       weights.full.init(i, 1);
       weights.empty.init(i, consumer_warps);
     }
@@ -266,7 +340,10 @@ __global__ void __launch_bounds__(hopper_threads, 1)
     }
   } else {
     take_registers<240>();
-    multiply_tiles<Y, blocks, tile_n>(job, spikes, weights, y);
+    multiply_tiles<Y, blocks, tile_n>(job, spikes, weights,
+                                      weights.buffers + job.weight_stages * tile_n * bit_row_bytes +
+                                          threadIdx.x / 32 * staging_bytes,
+                                      y);
   }
 }
 
@@ -275,12 +352,23 @@ void launch(const CudaContext& context, const Bitmap& bitmap, const Planes& plan
             const WeightView& weights, const OutputView& output, std::uint32_t multiprocessors) {
   constexpr std::uint32_t tile_m = 128 * blocks;
   constexpr std::uint32_t spike_bytes = tile_m * bit_row_bytes;
-  constexpr std::uint32_t weight_bytes = weight_stages * tile_n * bit_row_bytes;
-  // Twice the steps of a tile let the next one's come early.
+  constexpr std::uint32_t weight_bytes = tile_n * bit_row_bytes;
+  constexpr std::uint32_t room = shared_bytes - 1024 - consumer_warps * staging_bytes;
   constexpr std::uint32_t fit =
-      std::min(most_spike_stages, (shared_bytes - 1024 - weight_bytes) / spike_bytes);
+      std::min(most_spike_stages, (room - least_weight_stages * weight_bytes) / spike_bytes);
+  // Twice the steps of a tile let the next one's come early.
   const std::uint32_t spike_stages = std::min(fit, 2 * planes.steps);
-  const std::uint32_t bytes = spike_stages * spike_bytes + weight_bytes + 1024;
+  const std::uint32_t weight_stages =
+      std::min(most_weight_stages, (room - spike_stages * spike_bytes) / weight_bytes);
+  const std::uint64_t tiles = ceil_div(output.m, tile_m) * ceil_div(output.n, tile_n);
+  // Fewer than a tile has, and than fit beside those that are on their way; none where no tile
+  // follows.
+  const std::uint32_t apart = tiles <= multiprocessors
+                                  ? 0
+                                  : std::min({6U, planes.steps * planes.count - 1,
+                                              std::min(spike_stages, weight_stages) - 2});
+  const std::uint32_t bytes = spike_stages * spike_bytes + weight_stages * weight_bytes +
+                              consumer_warps * staging_bytes + 1024;
   const auto kernel = bit_planes_wgmma<Y, blocks, tile_n>;
   check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                              static_cast<int>(bytes)));
@@ -291,9 +379,8 @@ void launch(const CudaContext& context, const Bitmap& bitmap, const Planes& plan
       map_matrix(CU_TENSOR_MAP_DATA_TYPE_UINT8, planes.words,
                  std::uint64_t{planes.count} * planes.steps * planes.columns, bit_row_bytes,
                  bit_row_bytes, tile_n, bit_row_bytes, CU_TENSOR_MAP_SWIZZLE_64B);
-  const Job job{output.m,     weights.n,      weights.k,    planes.count,
-                planes.steps, planes.columns, spike_stages, weights.scales};
-  const std::uint64_t tiles = ceil_div(output.m, tile_m) * ceil_div(output.n, tile_n);
+  const Job job{output.m,       weights.n,    weights.k,     planes.count, planes.steps,
+                planes.columns, spike_stages, weight_stages, apart,        weights.scales};
   const auto grid = static_cast<unsigned>(std::min<std::uint64_t>(tiles, multiprocessors));
   kernel<<<grid, hopper_threads, bytes, context.stream>>>(spike_map, plane_map, job,
                                                           static_cast<Y*>(output.data));

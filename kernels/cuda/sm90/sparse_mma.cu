@@ -29,6 +29,12 @@ constexpr std::uint32_t residual_warps = 3;
 constexpr int depth = 64;  // columns of S, rows of W, per step
 constexpr std::uint32_t slab_rows = 16;
 
+/// Barriers by which the warps of the residual hand its sums over to each warpgroup, and get the
+/// memory back.
+constexpr std::uint32_t sums_there = 1;
+constexpr std::uint32_t sums_taken = 3;
+constexpr int handover_threads = 32 * (consumer_warps / 2 + residual_warps);
+
 constexpr int tile_n = 128;
 constexpr std::uint32_t stage_bytes = depth * tile_n * 2;
 /// As many as leave room for the sums of the residual.
@@ -151,11 +157,9 @@ __global__ void __launch_bounds__(hopper_threads, 1)
   extern __shared__ std::uint8_t shared[];
   __shared__ std::uint64_t full_states[stages<blocks>];
   __shared__ std::uint64_t empty_states[stages<blocks>];
-  __shared__ std::uint64_t residual_states[2];
   __shared__ std::uint32_t residual_rows[tile_m / slab_rows];
   const CopyBarriers full(full_states);
   const CopyBarriers empty(empty_states);
-  const CopyBarriers residual(residual_states);  // 0: the sums are there; 1: they were added
   // The swizzle works on addresses: buffers begin at multiples of 1024 bytes.
   std::uint8_t* buffers = shared + (1024 - shared_address(shared) % 1024) % 1024;
   const ResidualTile<tile_m> residual_tile{
@@ -165,8 +169,6 @@ __global__ void __launch_bounds__(hopper_threads, 1)
       full.init(i, 1);
       empty.init(i, consumer_warps);
     }
-    residual.init(0, residual_warps);
-    residual.init(1, consumer_warps);
     fence_barriers();
   }
   __syncthreads();
@@ -202,22 +204,24 @@ __global__ void __launch_bounds__(hopper_threads, 1)
       }
       __syncwarp();
     } else if (has_residual) {
-      std::uint32_t use = 0;
-      for (std::uint32_t tile = first_tile; tile < tiles; tile += tile_step, ++use) {
-        residual.wait(1, use % 2 ^ 1);
+      for (std::uint32_t tile = first_tile; tile < tiles; tile += tile_step) {
+        if (tile != first_tile) {
+          wait_with<handover_threads>(sums_taken);
+          wait_with<handover_threads>(sums_taken + 1);
+        }
         for (std::uint32_t slab = warp - consumer_warps - 1; slab < tile_m / slab_rows;
              slab += residual_warps) {
           sum_residual(format, w, n, row_of(tile), column_of(tile), slab, residual_tile);
         }
         __syncwarp();
-        if (lane == 0) residual.arrive(0);
+        tell<handover_threads>(sums_there);
+        tell<handover_threads>(sums_there + 1);
       }
     }
   } else {
     take_registers<216>();
     const std::uint64_t described = describe_rows(buffers);
     Turn<stages<blocks>> turn;
-    std::uint32_t use = 0;
     const auto release = [&](std::uint32_t stage) {
       if (lane == 0) empty.arrive(stage);
     };
@@ -232,7 +236,7 @@ __global__ void __launch_bounds__(hopper_threads, 1)
       rows.load(1, words[1]);
     };
     load_first_words();
-    for (std::uint32_t tile = first_tile; tile < tiles; tile += tile_step, ++use) {
+    for (std::uint32_t tile = first_tile; tile < tiles; tile += tile_step) {
       float sums[blocks][tile_n / 2] = {};
       bool pending = false;        // products of the step before
       std::uint32_t previous = 0;  // its buffer
@@ -272,7 +276,7 @@ __global__ void __launch_bounds__(hopper_threads, 1)
       }
       wait_for_products<0>();
       if (pending) release(previous);
-      if (has_residual) residual.wait(0, use % 2);
+      if (has_residual) wait_with<handover_threads>(sums_there + warp / 4);
       const std::uint32_t column = column_of(tile);
 #pragma unroll
       for (int block = 0; block < blocks; ++block) {
@@ -295,7 +299,7 @@ __global__ void __launch_bounds__(hopper_threads, 1)
           store_row<tile_n>(row_sums, at < m ? y + at * n : nullptr, column, n, lane);
         }
       }
-      if (has_residual && lane == 0) residual.arrive(1);
+      if (has_residual && next < tiles) tell<handover_threads>(sums_taken + warp / 4);
     }
   }
 }

@@ -10,6 +10,7 @@
 #include "spiketune/core/cuda/check.hpp"
 #include "spiketune/core/error.hpp"
 #include "spiketune/kernels/cuda/mma.cuh"
+#include "spiketune/kernels/cuda/sm90/wgmma.cuh"
 #include "spiketune/kernels/spmm.hpp"
 
 namespace spiketune::cuda {

@@ -29,17 +29,18 @@ __device__ inline std::uint64_t describe_bits(const void* rows) {
   return described;
 }
 
-/// d += bits that rows of A and columns of B share, for 64 rows and as many columns as `d` has of
-/// them: a lane has 4 sums of each 8 columns, where the other products of a warpgroup have them.
-/// (PTX ISA, wgmma m64nNk256.) Asynchronous: see wait_for_products().
+/// d += bits that rows of A and columns of B share (d = them, where not `add`), for 64 rows and as
+/// many columns as `d` has of them: a lane has 4 sums of each 8 columns, where the other products
+/// of a warpgroup have them. (PTX ISA, wgmma m64nNk256.) Asynchronous: see wait_for_products().
 template <int columns>
-__device__ void multiply_bits(std::int32_t (&d)[columns / 2], std::uint64_t a, std::uint64_t b) {
+__device__ void multiply_bits(std::int32_t (&d)[columns / 2], std::uint64_t a, std::uint64_t b,
+                              bool add) {
   static_assert(columns == 64 || columns == 128);
 #if SPIKETUNE_SM90
   // clang-format off
   if constexpr (columns == 64) {
     asm volatile(
-          "{\n.reg .pred add;\nsetp.eq.u32 add, 0, 0;\n"
+          "{\n.reg .pred add;\nsetp.ne.u32 add, %34, 0;\n"
           "wgmma.mma_async.sync.aligned.m64n64k256.s32.b1.b1.and.popc {"
           "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
           "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"
@@ -52,10 +53,10 @@ __device__ void multiply_bits(std::int32_t (&d)[columns / 2], std::uint64_t a, s
             "+r"(d[20]), "+r"(d[21]), "+r"(d[22]), "+r"(d[23]),
             "+r"(d[24]), "+r"(d[25]), "+r"(d[26]), "+r"(d[27]),
             "+r"(d[28]), "+r"(d[29]), "+r"(d[30]), "+r"(d[31])
-          : "l"(a), "l"(b));
+          : "l"(a), "l"(b), "r"(std::uint32_t{add}));
   } else {
     asm volatile(
-          "{\n.reg .pred add;\nsetp.eq.u32 add, 0, 0;\n"
+          "{\n.reg .pred add;\nsetp.ne.u32 add, %66, 0;\n"
           "wgmma.mma_async.sync.aligned.m64n128k256.s32.b1.b1.and.popc {"
           "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
           "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
@@ -78,7 +79,7 @@ __device__ void multiply_bits(std::int32_t (&d)[columns / 2], std::uint64_t a, s
             "+r"(d[52]), "+r"(d[53]), "+r"(d[54]), "+r"(d[55]),
             "+r"(d[56]), "+r"(d[57]), "+r"(d[58]), "+r"(d[59]),
             "+r"(d[60]), "+r"(d[61]), "+r"(d[62]), "+r"(d[63])
-          : "l"(a), "l"(b));
+          : "l"(a), "l"(b), "r"(std::uint32_t{add}));
   }
   // clang-format on
 #endif
