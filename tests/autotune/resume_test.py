@@ -31,7 +31,7 @@ def main():
         # Enough work that a sweep outlives several kills.
         points = json.loads(Path(recording).read_text())
         copies = []
-        for copy in range(4):
+        for copy in range(2):
             for point in points["points"]:
                 moved = json.loads(json.dumps(point))
                 moved["problem"]["workload"] += f" {copy}"
