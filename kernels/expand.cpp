@@ -6,7 +6,9 @@ namespace spiketune {
 
 std::string Expand::why_invalid(const EncodedLayout& layout, const WeightView& weights,
                                 const OutputView& output) const {
-  if (tile_m != 0 && tile_m != 128 && tile_m != 256) return "tile_m must be 0, 128 or 256";
+  if (tile_m != 0 && tile_m != 64 && tile_m != 128 && tile_m != 256) {
+    return "tile_m must be 0, 64, 128 or 256";
+  }
   if (tile_n != 0 && tile_n != 64 && tile_n != 128) return "tile_n must be 0, 64 or 128";
   if (layout.value_type != DType::bit) return "spikes must be binary";
   if (weights.type != DType::f16 && weights.type != DType::bf16) return "W must be f16 or bf16";
@@ -15,6 +17,11 @@ std::string Expand::why_invalid(const EncodedLayout& layout, const WeightView& w
     return reinterpret_cast<std::uintptr_t>(data) % 16 == 0;
   };
   if (!aligned(weights.data) || !aligned(output.data)) return "W and Y must be aligned to 16 bytes";
+  if (tile_m == 64 && !holds_weights(weights.k, tile_n)) {
+    return "with tile_m 64 all rows of W lie in shared memory: K must be at most 1792, or 896 "
+           "where "
+           "tile_n is 128";
+  }
   return "";
 }
 

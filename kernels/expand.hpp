@@ -19,7 +19,10 @@ namespace spiketune {
 
 struct Expand {
   static constexpr std::string_view name = "expand_mma";
-  int tile_m = 0;  ///< rows of Y that a block makes at a time: 128 or 256, or 0: by the shape
+  /// Rows of Y that a block makes at a time: 128 or 256, or 0: by the shape. 64: a warpgroup takes
+  /// 64 on its own, and all rows of W of tile_n columns lie in shared memory (K ≤ 1792, or 896
+  /// where tile_n is 128).
+  int tile_m = 0;
   int tile_n = 0;  ///< columns: 64 or 128, or 0: by the shape
 
   template <class Self, class Visit>
@@ -28,7 +31,11 @@ struct Expand {
     visit("tile_n", self.tile_n);
   }
   [[nodiscard]] static std::vector<Expand> all() {
-    return {{0, 0}, {256, 128}, {128, 128}, {256, 64}, {128, 64}};
+    return {{0, 0}, {256, 128}, {128, 128}, {256, 64}, {128, 64}, {64, 128}, {64, 64}};
+  }
+  /// Whether K rows of W of so many columns fit into shared memory.
+  [[nodiscard]] static bool holds_weights(std::uint32_t k, int tile_n) {
+    return k <= (tile_n == 128 ? 896 : 1792);
   }
   /// W must be f16 or bf16, spikes binary, and rows of W whole pieces of 16 bytes.
   [[nodiscard]] std::string why_invalid(const EncodedLayout& layout, const WeightView& weights,

@@ -121,9 +121,22 @@ int attribute(const CudaContext& context, cudaDeviceAttr which) {
   return value;
 }
 
-/// Fills what the config leaves open: the tiles with the shortest time, if a multiprocessor makes
-/// one at a time and small ones are a little slower for their size.
-Expand choose_tiles(const Expand& config, const OutputView& output, int multiprocessors) {
+/// Elements of Y that the busiest multiprocessor makes with those tiles.
+double busiest(const OutputView& output, int tile_m, int tile_n, int multiprocessors) {
+  const std::uint64_t columns = ceil_div(output.n, tile_n);
+  const std::uint64_t rows = ceil_div(output.m, tile_m);
+  // With W in shared memory a block keeps its columns.
+  const std::uint64_t share = std::max<std::uint64_t>(multiprocessors / columns, 1);
+  const std::uint64_t tiles = tile_m == 64
+                                  ? ceil_div(rows, share) * ceil_div(columns, multiprocessors)
+                                  : ceil_div(rows * columns, multiprocessors);
+  return static_cast<double>(tiles) * tile_m * tile_n;
+}
+
+/// Fills what the config leaves open: the tiles with the shortest time, if small ones are a little
+/// slower for their size.
+Expand choose_tiles(const Expand& config, std::uint32_t k, const OutputView& output,
+                    int multiprocessors) {
   struct Option {
     int tile_m;
     int tile_n;
@@ -131,14 +144,17 @@ Expand choose_tiles(const Expand& config, const OutputView& output, int multipro
   };
   Expand best;
   double least = 0;
-  for (const Option option :
-       {Option{256, 128, 1}, {128, 128, 1.1}, {256, 64, 1.1}, {128, 64, 1.4}}) {
+  for (const Option option : {Option{256, 128, 1},
+                              {128, 128, 1.1},
+                              {256, 64, 1.1},
+                              {128, 64, 1.4},
+                              {64, 128, 1.08},
+                              {64, 64, 1.2}}) {
     if (config.tile_m != 0 && config.tile_m != option.tile_m) continue;
     if (config.tile_n != 0 && config.tile_n != option.tile_n) continue;
-    const std::uint64_t tiles =
-        ceil_div(output.m, option.tile_m) * ceil_div(output.n, option.tile_n);
-    const double time = static_cast<double>(ceil_div(tiles, multiprocessors)) * option.tile_m *
-                        option.tile_n * option.slowness;
+    if (option.tile_m == 64 && !Expand::holds_weights(k, option.tile_n)) continue;
+    const double time =
+        busiest(output, option.tile_m, option.tile_n, multiprocessors) * option.slowness;
     if (best.tile_m == 0 || time < least) {
       best = {option.tile_m, option.tile_n};
       least = time;
@@ -165,7 +181,7 @@ void spmm(const CudaContext& context, const Bitmap& bitmap, const WeightView& we
   if (cuda::attribute(context, cudaDevAttrComputeCapabilityMajor) == 9) {
     cuda::expand_on_hopper(
         context, bitmap, weights, output,
-        cuda::choose_tiles(config, output,
+        cuda::choose_tiles(config, weights.k, output,
                            cuda::attribute(context, cudaDevAttrMultiProcessorCount)));
     return;
   }

@@ -10,8 +10,7 @@
 
 #include "spiketune/core/cuda/check.hpp"
 #include "spiketune/core/error.hpp"
-#include "spiketune/kernels/cuda/expand.cuh"
-#include "spiketune/kernels/cuda/mma.cuh"
+#include "spiketune/kernels/cuda/sm90/expand.cuh"
 #include "spiketune/kernels/cuda/sm90/tile.cuh"
 #include "spiketune/kernels/cuda/sm90/wgmma.cuh"
 #include "spiketune/kernels/cuda/types.cuh"
@@ -21,10 +20,7 @@ namespace {
 
 constexpr int hopper_threads = 384;
 constexpr int consumer_warps = 8;
-constexpr int depth = 64;  // columns of S, rows of W, per step
 
-template <int tile_n>
-inline constexpr int stage_bytes = depth* tile_n * 2;
 /// The smallest tiles leave room for two blocks: one waits for its first words, or writes its sums,
 /// while the other multiplies.
 template <int blocks, int tile_n>
@@ -45,55 +41,6 @@ struct Turn {
   std::uint32_t uses = 0;
   [[nodiscard]] __device__ std::uint32_t stage() const { return uses % buffers; }
   [[nodiscard]] __device__ std::uint32_t parity() const { return uses / buffers % 2; }
-};
-
-/// Operands of one step for the blocks of 64 rows of a warpgroup: [block][16 columns][register].
-template <int blocks>
-using Operands = std::uint32_t[blocks][4][4];
-
-/// words: for each block the lane's row, lane / 4 of its warp's 16, and the one 8 further down.
-template <int blocks>
-__device__ void expand_rows(const typename RowWords<2 * blocks>::Words& words, std::uint32_t lane,
-                            Operands<blocks>& operands) {
-#pragma unroll
-  for (int i = 0; i < 2 * blocks; ++i) {
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      std::uint32_t expanded[4];
-      expand_bits(words[i][half], lane, expanded);
-#pragma unroll
-      for (int j = 0; j < 4; ++j)
-        operands[i / 2][2 * half + j / 2][i % 2 + j % 2 * 2] = expanded[j];
-    }
-  }
-}
-
-/// Where the lane is in a tile of Y: its rows of S, and the steps whose words it has asked for.
-template <int blocks, int ahead>
-struct TileCursor {
-  std::uint64_t row;  ///< the lane's first row of the tile
-  RowWords<2 * blocks> rows;
-  Steps steps;
-  std::uint32_t step[ahead];  ///< in turns
-  typename RowWords<2 * blocks>::Words words[ahead];
-
-  __device__ TileCursor(const Bitmap& bitmap, std::uint64_t first_row)
-      : row(first_row + threadIdx.x / 128 * (64 * blocks) + threadIdx.x / 32 % 4 * 16 +
-            threadIdx.x % 32 / 4),
-        rows(bitmap, [&](int i) { return row + i / 2 * 64 + i % 2 * 8; }),
-        steps(bitmap, first_row, 2 * blocks) {
-#pragma unroll
-    for (int i = 0; i < ahead; ++i) ask(i);
-  }
-  /// No step is left, where it is the turn of `i`.
-  [[nodiscard]] __device__ bool done(int i) const {
-    return step[i] >= steps.count();
-  }
-  /// Asks for the words of the next step that nobody has asked for.
-  __device__ void ask(int i) {
-    step[i] = steps.next();
-    if (!done(i)) rows.load(step[i], words[i]);
-  }
 };
 
 template <class W, class Y, int blocks, int tile_n>
@@ -152,7 +99,8 @@ __global__ void __launch_bounds__(hopper_threads, (blocks_per_sm<blocks, tile_n>
   const std::uint64_t described = describe_rows(buffers);
   constexpr int words_ahead = ahead<blocks, tile_n>;
   using Cursor = TileCursor<blocks, words_ahead>;
-  Cursor cursor(bitmap, blockIdx.x % tiles_m * tile_m);
+  const std::uint32_t group_row = warp / 4 * (64 * blocks);
+  Cursor cursor(bitmap, blockIdx.x % tiles_m * tile_m, group_row, 2 * blocks);
   for (std::uint64_t tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
     float sums[blocks][tile_n / 2] = {};
     bool pending = false;  // products of the step before
@@ -187,7 +135,9 @@ __global__ void __launch_bounds__(hopper_threads, (blocks_per_sm<blocks, tile_n>
     // The next tile's first words come while this one's products end and its sums are written.
     const std::uint64_t row = cursor.row;
     const std::uint64_t next = tile + gridDim.x;
-    if (next < tiles) cursor = Cursor(bitmap, next % tiles_m * tile_m);
+    if (next < tiles) {
+      cursor = Cursor(bitmap, next % tiles_m * tile_m, group_row, 2 * blocks);
+    }
     wait_for_products<0>();
     if (pending && lane == 0) empty.arrive((turn.uses - 1) % count);
     const auto column = static_cast<std::uint32_t>(tile / tiles_m) * tile_n;
@@ -225,6 +175,10 @@ void expand_on_hopper(const CudaContext& context, const Bitmap& bitmap, const We
                       const OutputView& output, const Expand& config) {
   if (weights.k == 0) {  // no tensor map has an empty side
     check(cudaMemsetAsync(output.data, 0, output.bytes(), context.stream));
+    return;
+  }
+  if (config.tile_m == 64) {
+    expand_resident(context, bitmap, weights, output, config.tile_n);
     return;
   }
   with_types(weights.type, output.type, [&]<class W, class Y>() {

@@ -1,0 +1,132 @@
+// Y = S·W with S a bitmap and all rows of W of a block's tile_n columns in shared memory, for
+// Hopper: where K is small, W is read once, not M / tile_m times. Warpgroups take strips of 64 rows
+// on their own: while one waits for words or writes its sums, the tensor cores have the others'
+// products.
+
+#include <cuda.h>
+
+#include <algorithm>
+
+#include "spiketune/core/cuda/check.hpp"
+#include "spiketune/kernels/cuda/sm90/expand.cuh"
+#include "spiketune/kernels/cuda/sm90/tile.cuh"
+#include "spiketune/kernels/cuda/sm90/wgmma.cuh"
+#include "spiketune/kernels/cuda/types.cuh"
+
+namespace spiketune::cuda {
+namespace {
+
+constexpr std::uint32_t strip_rows = 64;
+constexpr std::uint32_t most_steps = 28;
+/// Warpgroups of a block, as many as registers allow.
+template <int tile_n>
+inline constexpr int groups = tile_n == 64 ? 5 : 3;
+/// Steps whose words are on their way, and sets of operands: of few warpgroups, each makes one set
+/// while another is read.
+template <int tile_n>
+inline constexpr int ahead = tile_n == 64 ? 1 : 2;
+
+/// Blocks of a grid are `share` for each tile_n columns.
+template <class W, class Y, int tile_n>
+__global__ void __launch_bounds__(128 * groups<tile_n>, 1)
+    expand_strips(const __grid_constant__ CUtensorMap w_map, const __grid_constant__ Bitmap bitmap,
+                  Y* __restrict__ y, std::uint32_t n, std::uint32_t share) {
+  extern __shared__ std::uint8_t shared[];
+  __shared__ std::uint64_t states[most_steps];
+  const CopyBarriers full(states);
+  // The swizzle works on addresses: buffers begin at multiples of 1024 bytes.
+  std::uint8_t* buffers = shared + (1024 - shared_address(shared) % 1024) % 1024;
+  const auto steps = static_cast<std::uint32_t>(bitmap.tile_columns());
+  const std::uint32_t column = blockIdx.x / share * tile_n;
+  if (threadIdx.x == 0) {
+    for (std::uint32_t step = 0; step < steps; ++step) full.init(step, 1);
+    fence_barriers();
+    for (std::uint32_t step = 0; step < steps; ++step) {
+      full.arrive_expecting(step, stage_bytes<tile_n>);
+#pragma unroll
+      for (int part = 0; part < tile_n / 64; ++part) {
+        copy_box(buffers + step * stage_bytes<tile_n> + part * 8192, &w_map, column + 64 * part,
+                 step * depth, full.at(step));
+      }
+    }
+  }
+  const std::uint64_t m = bitmap.layout.m();
+  const auto strips = static_cast<std::uint32_t>(ceil_div(m, strip_rows));
+  const std::uint32_t lane = threadIdx.x % 32;
+  const std::uint32_t strip_step = share * groups<tile_n>;
+  std::uint32_t strip = blockIdx.x % share * groups<tile_n> + threadIdx.x / 128;
+  using Cursor = TileCursor<1, ahead<tile_n>>;
+  Cursor cursor(bitmap, std::uint64_t{strip < strips ? strip : 0} * strip_rows, 0, 1);
+  __syncthreads();
+  const std::uint64_t described = describe_rows(buffers);
+  for (; strip < strips; strip += strip_step) {
+    float sums[tile_n / 2] = {};
+    const auto multiply_step = [&](Operands<1>& operands, int i) {
+      expand_rows<1>(cursor.words[i], lane, operands);
+      const std::uint32_t step = cursor.step[i];
+      cursor.ask(i);
+      full.wait(step, 0);
+      begin_products();
+      const std::uint64_t b = described + step * (stage_bytes<tile_n> >> 4);
+#pragma unroll
+      for (int part = 0; part < 4; ++part) {
+        multiply<W, tile_n>(sums, operands[0][part], b + part * sixteen_rows);
+      }
+      commit_products();
+      wait_for_products<ahead<tile_n> - 1>();
+    };
+    Operands<1> operands[ahead<tile_n>];
+    for (bool more = true; more;) {
+#pragma unroll
+      for (int i = 0; i < ahead<tile_n>; ++i) {
+        more = more && !cursor.done(i);
+        if (more) multiply_step(operands[i], i);
+      }
+    }
+    // The next strip's first words come while this one's products end and its sums are written,
+    // where there are registers for both.
+    constexpr bool early = ahead<tile_n> > 1;
+    const std::uint64_t row = cursor.row;
+    const std::uint32_t next = strip + strip_step;
+    if (early && next < strips) cursor = Cursor(bitmap, std::uint64_t{next} * strip_rows, 0, 1);
+    wait_for_products<0>();
+    keep_in_place(sums);
+#pragma unroll
+    for (int below = 0; below < 2; ++below) {
+      const std::uint64_t at = row + 8 * below;
+      store_row<tile_n>(sums + 2 * below, at < m ? y + at * n : nullptr, column, n, lane);
+    }
+    if (!early && next < strips) cursor = Cursor(bitmap, std::uint64_t{next} * strip_rows, 0, 1);
+  }
+}
+
+template <class W, class Y, int tile_n>
+void launch(const CudaContext& context, const Bitmap& bitmap, const WeightView& weights,
+            const OutputView& output) {
+  const int bytes = static_cast<int>(bitmap.tile_columns()) * stage_bytes<tile_n> + 1024;
+  const auto kernel = expand_strips<W, Y, tile_n>;
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
+  int multiprocessors = 0;
+  check(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, context.device));
+  const auto columns = static_cast<std::uint32_t>(ceil_div(output.n, tile_n));
+  const std::uint64_t strips = ceil_div(output.m, strip_rows * groups<tile_n>);
+  const auto share = static_cast<std::uint32_t>(std::min<std::uint64_t>(
+      strips, std::max<std::uint32_t>(1, static_cast<std::uint32_t>(multiprocessors) / columns)));
+  kernel<<<columns * share, 128 * groups<tile_n>, bytes, context.stream>>>(
+      map_weights(weights), bitmap, static_cast<Y*>(output.data), output.n, share);
+  check_launch();
+}
+
+}  // namespace
+
+void expand_resident(const CudaContext& context, const Bitmap& bitmap, const WeightView& weights,
+                     const OutputView& output, int tile_n) {
+  with_types(weights.type, output.type, [&]<class W, class Y>() {
+    if constexpr (sizeof(W) == 2) {
+      tile_n == 128 ? launch<W, Y, 128>(context, bitmap, weights, output)
+                    : launch<W, Y, 64>(context, bitmap, weights, output);
+    }
+  });
+}
+
+}  // namespace spiketune::cuda
