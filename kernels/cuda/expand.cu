@@ -149,7 +149,7 @@ Expand choose_tiles(const Expand& config, std::uint32_t k, const OutputView& out
                               {256, 64, 1.1},
                               {128, 64, 1.4},
                               {64, 128, 1.08},
-                              {64, 64, 1.2}}) {
+                              {64, 64, 1.3}}) {
     if (config.tile_m != 0 && config.tile_m != option.tile_m) continue;
     if (config.tile_n != 0 && config.tile_n != option.tile_n) continue;
     if (option.tile_m == 64 && !Expand::holds_weights(k, option.tile_n)) continue;

@@ -20,7 +20,7 @@ constexpr std::uint32_t strip_rows = 64;
 constexpr std::uint32_t most_steps = 28;
 /// Warpgroups of a block, as many as registers allow.
 template <int tile_n>
-inline constexpr int groups = tile_n == 64 ? 5 : 3;
+inline constexpr int groups = tile_n == 64 ? 6 : 3;
 /// Steps whose words are on their way, and sets of operands: of few warpgroups, each makes one set
 /// while another is read.
 template <int tile_n>
@@ -54,7 +54,8 @@ __global__ void __launch_bounds__(128 * groups<tile_n>, 1)
   const auto strips = static_cast<std::uint32_t>(ceil_div(m, strip_rows));
   const std::uint32_t lane = threadIdx.x % 32;
   const std::uint32_t strip_step = share * groups<tile_n>;
-  std::uint32_t strip = blockIdx.x % share * groups<tile_n> + threadIdx.x / 128;
+  // Each block gets one before any warpgroup gets its second.
+  std::uint32_t strip = blockIdx.x % share + threadIdx.x / 128 * share;
   using Cursor = TileCursor<1, ahead<tile_n>>;
   Cursor cursor(bitmap, std::uint64_t{strip < strips ? strip : 0} * strip_rows, 0, 1);
   __syncthreads();
@@ -85,7 +86,7 @@ __global__ void __launch_bounds__(128 * groups<tile_n>, 1)
     }
     // The next strip's first words come while this one's products end and its sums are written,
     // where there are registers for both.
-    constexpr bool early = ahead<tile_n> > 1;
+    constexpr bool early = ahead < tile_n >> 1;
     const std::uint64_t row = cursor.row;
     const std::uint32_t next = strip + strip_step;
     if (early && next < strips) cursor = Cursor(bitmap, std::uint64_t{next} * strip_rows, 0, 1);
@@ -109,7 +110,7 @@ void launch(const CudaContext& context, const Bitmap& bitmap, const WeightView& 
   int multiprocessors = 0;
   check(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, context.device));
   const auto columns = static_cast<std::uint32_t>(ceil_div(output.n, tile_n));
-  const std::uint64_t strips = ceil_div(output.m, strip_rows * groups<tile_n>);
+  const std::uint64_t strips = ceil_div(output.m, strip_rows);
   const auto share = static_cast<std::uint32_t>(std::min<std::uint64_t>(
       strips, std::max<std::uint32_t>(1, static_cast<std::uint32_t>(multiprocessors) / columns)));
   kernel<<<columns * share, 128 * groups<tile_n>, bytes, context.stream>>>(
