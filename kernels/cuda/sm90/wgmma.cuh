@@ -105,6 +105,19 @@ __device__ inline void copy_box(void* to, const void* map, std::uint32_t x, std:
 #endif
 }
 
+/// Barrier `id` of the block, 1 to 15, for `threads` threads, whole warps, of which some wait and
+/// others only say that they were there: what they wrote before is visible to those that waited.
+__device__ inline void wait_for_others(std::uint32_t id, std::uint32_t threads) {
+#if SPIKETUNE_SM90
+  asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
+#endif
+}
+__device__ inline void tell_others(std::uint32_t id, std::uint32_t threads) {
+#if SPIKETUNE_SM90
+  asm volatile("bar.arrive %0, %1;" ::"r"(id), "r"(threads) : "memory");
+#endif
+}
+
 /// Registers of each thread of the warpgroup from here on.
 template <int registers>
 __device__ void take_registers() {
