@@ -22,10 +22,10 @@ class ResidualTile {
       : sums_(sums), occupied_(occupied) {}
 
   /// Offsets in the residual of the rows of a slab, one a lane, and of the row after them.
-  __device__ static std::uint32_t load_offset(const TwoFour& format, std::uint64_t slab_row,
+  __device__ static std::uint32_t load_offset(const TwoFour& format, std::uint32_t slab_row,
                                               std::uint32_t lane) {
-    const std::uint64_t row = slab_row + (lane < slab_rows ? lane : slab_rows);
-    const std::uint64_t m = format.layout.m();
+    const std::uint32_t row = slab_row + (lane < slab_rows ? lane : slab_rows);
+    const auto m = static_cast<std::uint32_t>(format.layout.m());
     return __ldg(format.residual_row_offsets.data + (row < m ? row : m));
   }
 
@@ -33,13 +33,14 @@ class ResidualTile {
   /// warp calls; `offset` is of load_offset(). Rows of W come many at a time, whatever rows of Y
   /// they belong to.
   template <class W>
-  __device__ void sum(const TwoFour& format, const W* w, std::uint32_t n, std::uint32_t column,
-                      std::uint32_t slab, std::uint32_t offset) const {
+  __device__ void sum(const TwoFour& format, const W* w, std::uint32_t n, std::uint32_t first_row,
+                      std::uint32_t column, std::uint32_t slab) const {
     constexpr std::uint32_t all = 0xffffffffu;
     constexpr int each = columns / 32;
-    constexpr int ahead = 8;
+    constexpr int ahead = 4;
     using Piece = Vector<W, each>;
     const std::uint32_t lane = threadIdx.x % 32;
+    const std::uint32_t offset = load_offset(format, first_row + slab * slab_rows, lane);
     const std::uint32_t begin = __shfl_sync(all, offset, 0);
     const std::uint32_t end = __shfl_sync(all, offset, slab_rows);
     const std::uint32_t next_offset = __shfl_down_sync(all, offset, 1);

@@ -41,9 +41,9 @@ constexpr std::uint32_t stage_bytes = depth * tile_n * 2;
 template <int blocks>
 constexpr std::uint32_t stages = blocks > 1 ? 4 : 8;
 template <int blocks>
-constexpr std::uint32_t slot_bytes = 128 * blocks * SlotBuffers::row_bytes;
+constexpr std::uint32_t slot_bytes = 128 * blocks* SlotBuffers::row_bytes;
 template <int blocks>
-constexpr std::uint32_t residual_bytes = 128 * blocks * tile_n * 4;
+constexpr std::uint32_t residual_bytes = 128 * blocks* tile_n * 4;
 
 /// Named barriers between the warps of the residual and a warpgroup, 0 or 1.
 constexpr std::uint32_t residual_threads = 32 * residual_warps + 128;
@@ -167,19 +167,12 @@ __global__ void __launch_bounds__(hopper_threads, 1)
       __syncwarp();
     } else if (has_residual) {
       for (std::uint32_t tile = first_tile; tile < tiles.count; tile += tile_step) {
-        const auto load_offset = [&](std::uint32_t slab) {
-          return ResidualTile::load_offset(
-              format, tiles.row_of(tile) + slab * ResidualTile::slab_rows, lane);
-        };
+        const auto row = static_cast<std::uint32_t>(tiles.row_of(tile));
         std::uint32_t slab = warp - consumer_warps - 1;
-        std::uint32_t offset = load_offset(slab);
         for (std::uint32_t group = 0; group < 2; ++group) {
           if (tile != first_tile) wait_for_others(sums_were_added + group, residual_threads);
           for (; slab < slabs / 2 * (group + 1); slab += residual_warps) {
-            const std::uint32_t next = slab + residual_warps;
-            const std::uint32_t next_offset = load_offset(next < slabs ? next : slab);
-            residual.sum(format, w, n, tiles.column_of(tile), slab, offset);
-            offset = next_offset;
+            residual.sum(format, w, n, row, tiles.column_of(tile), slab);
           }
           tell_others(sums_are_there + group, residual_threads);
         }
@@ -190,8 +183,8 @@ __global__ void __launch_bounds__(hopper_threads, 1)
     const std::uint64_t described = describe_rows(buffers);
     const std::uint32_t group = warp / 4;
     Turn<stages<blocks>> turn;
-    const auto release = [&](std::uint32_t stage) {
-      if (lane == 0) empty.arrive(stage);
+    const auto release_previous = [&] {  // the buffer of the step before
+      if (lane == 0) empty.arrive((turn.stage == 0 ? stages<blocks> : turn.stage) - 1);
     };
     // Two sets of operands take turns: one is read while the next is made. Words come one step
     // ahead.
@@ -204,8 +197,6 @@ __global__ void __launch_bounds__(hopper_threads, 1)
     slots.load(0, words);
     for (std::uint32_t tile = first_tile; tile < tiles.count; tile += tile_step) {
       float sums[blocks][tile_n / 2] = {};
-      bool pending = false;        // products of the step before
-      std::uint32_t previous = 0;  // its buffer
       const auto multiply_step = [&](std::uint32_t step, SparseOperands<blocks>& now) {
         expand_slots<blocks>(words, lane, now);
         slots.used(step, lane);
@@ -224,9 +215,7 @@ __global__ void __launch_bounds__(hopper_threads, 1)
         }
         commit_products();
         wait_for_products<1>();
-        if (pending) release(previous);
-        pending = true;
-        previous = turn.stage;
+        if (step > 0) release_previous();
         turn.advance();
       };
       for (std::uint32_t step = 0; step < steps; step += 2) {
@@ -234,14 +223,18 @@ __global__ void __launch_bounds__(hopper_threads, 1)
         if (step + 1 == steps) break;
         multiply_step(step + 1, operands[1]);
       }
-      // The next tile's first words come while this one's products end and its sums are written.
+      // The next tile's first words come while this one's products end and its sums are written,
+      // where there are registers for both.
+      constexpr bool early = staged || sizeof(Y) == 2;
       const std::uint32_t next = tile + tile_step;
-      if (next < tiles.count) {
+      const auto load_first_words = [&] {
+        if (next >= tiles.count) return;
         slots.begin_tile(format, tiles.row_of(next) + lane_row);
         slots.load(0, words);
-      }
+      };
+      if constexpr (early) load_first_words();
       wait_for_products<0>();
-      if (pending) release(previous);
+      release_previous();
       if (has_residual) wait_for_others(sums_are_there + group, residual_threads);
       const std::uint32_t column = tiles.column_of(tile);
 #pragma unroll
@@ -260,6 +253,7 @@ __global__ void __launch_bounds__(hopper_threads, 1)
       if (has_residual && next < tiles.count) {
         tell_others(sums_were_added + group, residual_threads);
       }
+      if constexpr (!early) load_first_words();
     }
   }
 }
@@ -276,7 +270,7 @@ bool can_stage(const TwoFour& format) {
 CUtensorMap map_words(const std::uint32_t* words, std::uint64_t rows, std::uint32_t words_per_row,
                       std::uint32_t box_words, std::uint32_t box_rows, CUtensorMapSwizzle swizzle) {
   return map_matrix(CU_TENSOR_MAP_DATA_TYPE_UINT32, words, rows, words_per_row,
-                    std::uint64_t{words_per_row} * 4, box_words, box_rows, swizzle);
+                    std::uint64_t{words_per_row} * 4, box_rows, box_words, swizzle);
 }
 
 template <class W, class Y, int blocks, bool staged>
