@@ -42,7 +42,8 @@ class Apart {
       : group_(group), left_(group == 0 ? steps + 1 : 1) {}
   __device__ void step() {
     if (left_ == 0 || --left_ != 0) return;
-    group_ == 0 ? tell<32 * consumer_warps>(barrier) : wait_with<32 * consumer_warps>(barrier);
+    group_ == 0 ? tell_others(barrier, 32 * consumer_warps)
+                : wait_for_others(barrier, 32 * consumer_warps);
   }
 
  private:

@@ -68,23 +68,6 @@ class CopyBarriers {
   std::uint32_t first_;
 };
 
-/// Barrier `id` of the block is over when `threads` of it have come here or to tell(), whole warps.
-/// What they wrote before is then visible here.
-template <int threads>
-__device__ void wait_with(std::uint32_t id) {
-#if SPIKETUNE_SM90
-  asm volatile("bar.sync %0, %1;" ::"r"(id), "n"(threads) : "memory");
-#endif
-}
-
-/// The same without waiting.
-template <int threads>
-__device__ void tell(std::uint32_t id) {
-#if SPIKETUNE_SM90
-  asm volatile("bar.arrive %0, %1;" ::"r"(id), "n"(threads) : "memory");
-#endif
-}
-
 /// Makes initialised barriers visible to asynchronous copies.
 __device__ inline void fence_barriers() {
 #if SPIKETUNE_SM90
