@@ -1,7 +1,7 @@
 #include "spiketune/encoders/coo.hpp"
 
+#include "spiketune/encoders/cuda/batches.cuh"
 #include "spiketune/encoders/cuda/decode.cuh"
-#include "spiketune/encoders/cuda/place.cuh"
 
 namespace spiketune {
 namespace cuda {
@@ -10,45 +10,36 @@ namespace {
 /// A unit is a nonzero, as in CSR, but it brings its row along and rows need no offsets.
 struct EmitCoo {
   static constexpr bool each_spike = true;
-  static constexpr bool unites_rows = false;
-  static constexpr bool needs_spare = false;
   Coo coo;
   ValueSource source;
 
-  __device__ const std::uint32_t* units(const TileBits& bits, std::uint32_t*, Tally*) const {
-    return bits.words;
-  }
-  __device__ void store(const TileBits& bits, const Units& units, const std::uint32_t*,
+  [[nodiscard]] bool is_pattern() const { return coo.values.type == DType::bit; }
+  template <DType storage, bool pattern>
+  __device__ void store(const Strip& strip, const StripUnits<storage>& units,
                         std::uint64_t first) const {
-    const auto row = [&](std::uint32_t unit) {
-      return static_cast<std::uint32_t>(bits.first_row) + group_of(unit);
-    };
-    const std::uint32_t first_column = 32 * bits.first_word;
-    store_units(
-        units, first, coo.capacity, coo.values.type == DType::bit,
+    store_strip<storage>(
+        units, first, coo.capacity, pattern || coo.values.type == DType::bit,
         [&](std::uint64_t at, std::uint32_t unit) {
-          const std::uint32_t column = first_column + column_of(unit);
-          coo.row_indices[at] = row(unit);
+          const std::uint64_t row = strip.first_row + strip.row_of(unit);
+          const std::uint32_t column = strip.column_of(unit);
+          coo.row_indices[at] = static_cast<std::uint32_t>(row);
           store_index(coo.column_indices, at, column);
-          source.copy_to(coo.values, at, bits.first_row + group_of(unit), column);
+          if constexpr (pattern) return;
+          source.copy_to(coo.values, at, row, column);
         },
-        [&](std::uint64_t at, const std::uint32_t(&of)[per_store]) {
-          store_rows(coo.row_indices.data, at, of, static_cast<std::uint32_t>(bits.first_row));
-          store_columns(coo.column_indices, at, of, first_column);
+        [&](std::uint64_t at, const uint4& eight) {
+          store_rows(strip, coo.row_indices.data, at, eight);
+          store_columns(strip, coo.column_indices, at, eight);
         });
   }
 };
-
-TileTask plan_coo(const SpikeView& spikes, const Coo& coo) {
-  return plan_tiles(spikes, coo.layout.row_order, 1);
-}
 
 }  // namespace
 }  // namespace cuda
 
 std::size_t encode_workspace_bytes(const CudaContext&, const SpikeView& spikes, const Coo& coo) {
   WorkspaceCarver carver;
-  carver.take<std::uint64_t>(cuda::tile_states(cuda::plan_coo(spikes, coo)));
+  carver.take<std::uint64_t>(cuda::strip_states(cuda::plan_strips(spikes, coo.layout.row_order)));
   return carver.bytes();
 }
 
@@ -56,11 +47,11 @@ void encode(const CudaContext& context, const SpikeView& spikes, const Coo& coo,
             Workspace workspace) {
   check_encode(spikes, coo, Space::device);
   WorkspaceCarver carver(workspace);
-  const cuda::TileTask task = cuda::plan_coo(spikes, coo);
-  auto* states = carver.take<std::uint64_t>(cuda::tile_states(task));
-  cuda::run_tiles(context, spikes.storage, task,
-                  cuda::EmitCoo{coo, value_source(spikes, coo.layout.row_order)}, nullptr,
-                  coo.status, states);
+  const cuda::TileTask task = cuda::plan_strips(spikes, coo.layout.row_order);
+  auto* states = carver.take<std::uint64_t>(cuda::strip_states(task));
+  cuda::run_strips(context, spikes.storage, task,
+                   cuda::EmitCoo{coo, value_source(spikes, coo.layout.row_order)}, nullptr,
+                   coo.status, states);
 }
 
 template void decode(const CudaContext&, const Coo&, const MutableSpikeView&);

@@ -31,12 +31,21 @@ __device__ inline std::uint32_t warp_sum(std::uint32_t value) {
 
 /// Sum over the lanes below this one.
 __device__ inline std::uint32_t warp_exclusive_sum(std::uint32_t value) {
-  const std::uint32_t lane = threadIdx.x % 32;
   std::uint32_t sum = value;
 #pragma unroll
   for (std::uint32_t step = 1; step < 32; step *= 2) {
+#if defined(__CUDA_ARCH__)
+    // The shuffle tells whether there is such a lane.
+    asm volatile(
+        "{ .reg .u32 below; .reg .pred there;"
+        "  shfl.sync.up.b32 below|there, %0, %1, 0, 0xffffffff;"
+        "  @there add.u32 %0, %0, below; }"
+        : "+r"(sum)
+        : "r"(step));
+#else
     const std::uint32_t below = __shfl_up_sync(all_lanes, sum, step);
-    if (lane >= step) sum += below;
+    if (threadIdx.x % 32 >= step) sum += below;
+#endif
   }
   return sum - value;
 }

@@ -8,7 +8,6 @@ namespace cuda {
 namespace {
 
 struct EmitHyb {
-  static constexpr bool has_tail = true;
   Hyb hyb;
   ValueSource source;
 

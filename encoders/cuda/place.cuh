@@ -24,14 +24,12 @@
 ///   void store(bits, units, spare, first)   writes the units of a tile at first and on
 
 #include <algorithm>
-#include <cuda/atomic>
 
 #include "spiketune/core/bits.hpp"
+#include "spiketune/encoders/cuda/positions.cuh"
 #include "spiketune/encoders/cuda/tile.cuh"
 
 namespace spiketune::cuda {
-
-namespace atomics = ::cuda;
 
 /// Words of that which an Emit may have to spare: eight bytes for each word of a tile.
 template <DType storage>
@@ -40,97 +38,6 @@ inline constexpr std::uint32_t spare_words = 2 * tile_threads* owned_words<stora
 /// Words of units of a tile that are not its bits: groups have four rows or more.
 template <DType storage>
 inline constexpr std::uint32_t unit_words = tile_threads* owned_words<storage> / 4;
-
-/// What a block counts over all its tiles, a thread its share.
-struct Tally {
-  std::uint32_t spikes = 0;
-  std::uint32_t lost = 0;
-};
-
-using State = atomics::atomic_ref<std::uint64_t, atomics::thread_scope_device>;
-
-/// A state is value · 4 + flag; flag 0: nothing yet, 1: units of the tile, 2: units before it.
-/// One thread calls.
-__device__ inline void publish(std::uint64_t* states, std::uint64_t tile, std::uint32_t units) {
-  State(states[tile]).store(std::uint64_t{units} << 2 | 1, atomics::memory_order_relaxed);
-}
-
-__device__ inline std::uint64_t load_state(std::uint64_t* states, std::uint64_t tile) {
-  return State(states[tile]).load(atomics::memory_order_relaxed);
-}
-
-/// Units before a tile, of which `state` was seen; waits until that is known. Cannot deadlock:
-/// tiles are taken in order by blocks that run, and a block waits for a tile before those that it
-/// has not counted.
-__device__ inline std::uint64_t position_of(std::uint64_t* states, std::uint64_t tile,
-                                            std::uint64_t state) {
-  while ((state & 2) == 0) state = load_state(states, tile);
-  return state >> 2;
-}
-
-/// Turns the counts of `tiles` tiles into positions, as they come; returns the sum of all. A block
-/// of tile_threads calls. A turn looks at four tiles a thread and takes those from the first on
-/// that have told their counts.
-__device__ inline std::uint64_t scan_tiles(std::uint64_t* states, std::uint64_t tiles) {
-  constexpr std::uint32_t warps = tile_threads / 32;
-  constexpr std::uint32_t each = 4;
-  __shared__ uint2 seen[2][warps];  // tiles that are ready, and their sum
-  const std::uint32_t warp = threadIdx.x / 32;
-  const std::uint32_t lane = threadIdx.x % 32;
-  std::uint64_t before = 0;
-  std::uint64_t first = 0;
-  for (std::uint32_t turn = 0; first < tiles; turn ^= 1) {
-    const std::uint64_t tile = first + each * threadIdx.x;
-    std::uint64_t found[each];
-#pragma unroll
-    for (std::uint32_t i = 0; i < each; ++i) {
-      found[i] = tile + i < tiles ? load_state(states, tile + i) : 0;
-    }
-    std::uint32_t ready = 0;
-#pragma unroll
-    for (std::uint32_t i = 0; i < each; ++i) ready += ready == i && (found[i] & 1) != 0;
-    const std::uint32_t whole = __ballot_sync(all_lanes, ready == each);
-    const std::uint32_t leading = whole == all_lanes ? 32 : lowest_bit(~whole);
-    if (lane > leading) ready = 0;
-    std::uint32_t sum = 0;
-#pragma unroll
-    for (std::uint32_t i = 0; i < each; ++i) {
-      if (i < ready) sum += static_cast<std::uint32_t>(found[i] >> 2);
-    }
-    const std::uint32_t before_in_warp = warp_exclusive_sum(sum);
-    const std::uint32_t all_ready = warp_sum(ready);
-    if (lane == 31) seen[turn][warp] = {all_ready, before_in_warp + sum};
-    __syncthreads();
-    std::uint32_t tiles_taken = 0;
-    std::uint32_t units_taken = 0;
-    std::uint32_t before_warp = 0;
-    bool open = true;  // all warps so far saw all of their tiles ready
-    bool mine = false;
-#pragma unroll
-    for (std::uint32_t other = 0; other < warps; ++other) {
-      const uint2 of = seen[turn][other];
-      if (other == warp) {
-        mine = open;
-        before_warp = units_taken;
-      }
-      if (open) {
-        tiles_taken += of.x;
-        units_taken += of.y;
-      }
-      open = open && of.x == 32 * each;
-    }
-    std::uint64_t at = before + before_warp + before_in_warp;
-#pragma unroll
-    for (std::uint32_t i = 0; i < each; ++i) {
-      if (!mine || i >= ready) continue;
-      State(states[tile + i]).store(at << 2 | 2, atomics::memory_order_relaxed);
-      at += found[i] >> 2;
-    }
-    before += units_taken;
-    first += tiles_taken;
-  }
-  return before;
-}
 
 inline constexpr std::uint64_t no_tile = ~std::uint64_t{0};
 
@@ -153,16 +60,16 @@ __device__ inline void place_tiles(const TileTask& task, bool each_spike) {
 }
 
 /// encode(bits, tile) for each tile that a block gets, its bits packed; all threads call, and a
-/// barrier is between two calls. Where tiles are `placed` they are taken in order.
-template <DType storage, bool placed, class Encode>
+/// barrier is between two calls. Tiles are taken in order.
+template <DType storage, class Encode>
 __device__ void for_each_tile(const TileTask& task, uint4* raw, std::uint32_t* words,
                               Encode&& encode) {
   __shared__ std::uint64_t shared_first;
   __shared__ std::uint64_t shared_next;
-  if (threadIdx.x == 0) shared_first = placed ? take_tile(task) : blockIdx.x;
+  if (threadIdx.x == 0) shared_first = take_tile(task);
   __syncthreads();
   std::uint64_t next = shared_first;
-  if (placed && next == no_tile) {
+  if (next == no_tile) {
     place_tiles(task, false);
     return;
   }
@@ -179,8 +86,7 @@ __device__ void for_each_tile(const TileTask& task, uint4* raw, std::uint32_t* w
     if (!more) return;
     tile = next;
     bits = next_bits;
-    next = tile + gridDim.x;
-    if (placed && threadIdx.x == 0) next = take_tile(task);
+    if (threadIdx.x == 0) next = take_tile(task);
     pack_fetched_tile<storage>(task, bits, raw, words);
     if (threadIdx.x == 0) shared_next = next;
     __syncthreads();
@@ -395,17 +301,6 @@ __device__ inline void store_columns(const AnyArray& indices, std::uint64_t at,
   }
 }
 
-/// rows[at .. at + 7] = the groups of eight units, plus `first`; `at` is a multiple of 8.
-__device__ inline void store_rows(std::uint32_t* rows, std::uint64_t at,
-                                  const std::uint32_t (&units)[per_store], std::uint32_t first) {
-#pragma unroll
-  for (std::uint32_t i = 0; i < per_store; i += 4) {
-    reinterpret_cast<uint4*>(rows)[(at + i) / 4] = {
-        group_of(units[i]) + first, group_of(units[i + 1]) + first, group_of(units[i + 2]) + first,
-        group_of(units[i + 3]) + first};
-  }
-}
-
 /// Words of units for formats whose unit is a column, or some columns, of a group of rows:
 /// scratch[group][w] = unit_word(words w to w + width - 1 of all rows or-ed together) where w is a
 /// multiple of `width`, else 0. Tallies the spikes. All threads call; four neighbours share a word.
@@ -437,13 +332,6 @@ __device__ const std::uint32_t* unite_rows(const TileBits& bits, std::uint32_t r
     if (i < total && threadIdx.x % 4 == 0) scratch[i] = unit_word(any);
   }
   return scratch;
-}
-
-/// Adds what a block has counted to the status. All threads call.
-__device__ inline void add_tally(EncodeStatus* status, const Tally& tally) {
-  add_to(&status->nnz, tally.spikes);
-  __syncthreads();  // both are added up in the same shared word
-  add_to(&status->lost, tally.lost);
 }
 
 /// A tile on its way through a block, the same for all threads: in shared memory, since registers
@@ -574,13 +462,11 @@ __global__ void __launch_bounds__(tile_threads, tile_blocks_per_sm)
 }
 
 /// Blocks that stay; one of them places what the others count.
-inline unsigned resident_tile_blocks(const CudaContext& context, const TileTask& task,
-                                     bool placed) {
+inline unsigned resident_tile_blocks(const CudaContext& context, const TileTask& task) {
   int multiprocessors = 0;
   check(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, context.device));
-  return static_cast<unsigned>(
-      std::min<std::uint64_t>(task.tiles + std::uint64_t{placed},
-                              static_cast<std::uint64_t>(multiprocessors) * tile_blocks_per_sm));
+  return static_cast<unsigned>(std::min<std::uint64_t>(
+      task.tiles + 1, static_cast<std::uint64_t>(multiprocessors) * tile_blocks_per_sm));
 }
 
 template <DType storage, class Emit>
@@ -592,8 +478,7 @@ void launch_tiles(const CudaContext& context, const TileTask& task, const Emit& 
       raw_pieces<storage>(task) * sizeof(uint4) + words * sizeof(std::uint32_t);
   allow_shared(encode_tiles<storage, Emit>, bytes);
   encode_tiles<storage, Emit>
-      <<<resident_tile_blocks(context, task, true), tile_threads, bytes, context.stream>>>(task,
-                                                                                           emit);
+      <<<resident_tile_blocks(context, task), tile_threads, bytes, context.stream>>>(task, emit);
   check_launch();
 }
 

@@ -1,6 +1,6 @@
 #pragma once
 /// \file
-/// One pass for formats whose rows have slots: ELL, and HYB with a tail for what finds none.
+/// One pass for HYB: slots of rows, and a tail for what finds none.
 ///
 /// As encoders/cuda/place.cuh, but spike i of row r goes to slot r·width + i, so that the slots of
 /// a tile are one run of memory and wait for no other; only a tail does. A matrix whose rows are
@@ -246,8 +246,8 @@ __device__ inline std::uint32_t find_tails(const std::uint32_t* starts, std::uin
   return total;
 }
 
-/// Emit: std::uint32_t width(); has_tail; void slots(bits, staged, first, count) and, with a tail,
-/// void tail(bits, staged, first, count) write what is staged.
+/// Emit: std::uint32_t width(); void slots(bits, staged, first, count) and void tail(bits, staged,
+/// first, count) write what is staged.
 template <DType storage, class Emit>
 __global__ void __launch_bounds__(tile_threads, tile_blocks_per_sm)
     encode_slots(const __grid_constant__ TileTask task, const __grid_constant__ Emit emit) {
@@ -259,54 +259,42 @@ __global__ void __launch_bounds__(tile_threads, tile_blocks_per_sm)
   std::uint32_t* tail_starts = starts + task.rows_per_tile + 1;
   const std::uint32_t width = emit.width();
   Tally tally;
-  std::uint32_t longest = 0;
-  for_each_tile<storage, Emit::has_tail>(
-      task, raw, words, [&](const TileBits& bits, std::uint64_t tile) {
-        const OwnedUnits<owned_words<storage>> own(words, bits.total_words(), bits.words_per_row);
-        tally.spikes += own.count;
-        std::uint32_t total = 0;
-        const std::uint32_t mine = block_exclusive_sum(own.count, &total);
-        own.store_starts(mine, starts);
-        if (threadIdx.x == 0) starts[bits.rows] = total;
-        __syncthreads();
-        std::uint32_t tails = 0;
-        if constexpr (Emit::has_tail) {
-          tails = find_tails(starts, bits.rows, width, tail_starts);
-          if (threadIdx.x == 0) publish(task.states, tile, tails);
-        } else {
-          for (std::uint32_t row = threadIdx.x; row < bits.rows; row += tile_threads) {
-            longest = std::max(longest, starts[row + 1] - starts[row]);
-          }
-        }
-        const std::uint32_t slots = bits.rows * width;
-        for (std::uint32_t window = 0; window < slots; window += staged_units<storage>) {
-          const std::uint32_t count =
-              slots - window < staged_units<storage> ? slots - window : staged_units<storage> + 0;
-          for (std::uint32_t i = threadIdx.x; i < (count + 3) / 4; i += tile_threads) {
-            reinterpret_cast<uint4*>(staged)[i] = {empty_slot, empty_slot, empty_slot, empty_slot};
-          }
-          __syncthreads();
-          stage_spikes<storage>(own, mine, starts, 0, width, window, staged,
-                                [&](std::uint32_t row) { return row * width; });
-          __syncthreads();
-          emit.slots(bits, staged, bits.first_row * width + window, count);
-          __syncthreads();
-        }
-        if constexpr (Emit::has_tail) {
-          const std::uint64_t base = wait_for_position(task, tile);
-          for (std::uint32_t window = 0; window < tails; window += staged_units<storage>) {
-            stage_spikes<storage>(own, mine, starts, width, empty_slot, window, staged,
-                                  [&](std::uint32_t row) { return tail_starts[row] - width; });
-            __syncthreads();
-            emit.tail(bits, staged, base + window,
-                      tails - window < staged_units<storage> ? tails - window
-                                                             : staged_units<storage> + 0);
-            __syncthreads();
-          }
-        }
-      });
+  for_each_tile<storage>(task, raw, words, [&](const TileBits& bits, std::uint64_t tile) {
+    const OwnedUnits<owned_words<storage>> own(words, bits.total_words(), bits.words_per_row);
+    tally.spikes += own.count;
+    std::uint32_t total = 0;
+    const std::uint32_t mine = block_exclusive_sum(own.count, &total);
+    own.store_starts(mine, starts);
+    if (threadIdx.x == 0) starts[bits.rows] = total;
+    __syncthreads();
+    const std::uint32_t tails = find_tails(starts, bits.rows, width, tail_starts);
+    if (threadIdx.x == 0) publish(task.states, tile, tails);
+    const std::uint32_t slots = bits.rows * width;
+    for (std::uint32_t window = 0; window < slots; window += staged_units<storage>) {
+      const std::uint32_t count =
+          slots - window < staged_units<storage> ? slots - window : staged_units<storage> + 0;
+      for (std::uint32_t i = threadIdx.x; i < (count + 3) / 4; i += tile_threads) {
+        reinterpret_cast<uint4*>(staged)[i] = {empty_slot, empty_slot, empty_slot, empty_slot};
+      }
+      __syncthreads();
+      stage_spikes<storage>(own, mine, starts, 0, width, window, staged,
+                            [&](std::uint32_t row) { return row * width; });
+      __syncthreads();
+      emit.slots(bits, staged, bits.first_row * width + window, count);
+      __syncthreads();
+    }
+    const std::uint64_t base = wait_for_position(task, tile);
+    for (std::uint32_t window = 0; window < tails; window += staged_units<storage>) {
+      stage_spikes<storage>(own, mine, starts, width, empty_slot, window, staged,
+                            [&](std::uint32_t row) { return tail_starts[row] - width; });
+      __syncthreads();
+      emit.tail(
+          bits, staged, base + window,
+          tails - window < staged_units<storage> ? tails - window : staged_units<storage> + 0);
+      __syncthreads();
+    }
+  });
   add_to(&task.status->nnz, tally.spikes);
-  if constexpr (!Emit::has_tail) raise_to(&task.status->needed, longest);
 }
 
 /// Whether the rows of a matrix fit into tiles, so that run_slots() can take it.
@@ -314,7 +302,7 @@ inline bool rows_fit(const TileTask& task) {
   return task.parts == 1;
 }
 
-/// As run_tiles(). `states` may be null where there is no tail.
+/// As run_tiles().
 template <class Emit>
 void run_slots(const CudaContext& context, DType storage, TileTask task, const Emit& emit,
                EncodeStatus* status, std::uint64_t* states) {
@@ -323,13 +311,13 @@ void run_slots(const CudaContext& context, DType storage, TileTask task, const E
   reset_tiles(context, task);
   if (task.tiles == 0) return;
   with_storage(storage, [&]<DType type>() {
-    const std::size_t starts = (std::size_t{task.rows_per_tile} + 1) * (Emit::has_tail ? 2 : 1);
+    const std::size_t starts = (std::size_t{task.rows_per_tile} + 1) * 2;
     const std::size_t words = tile_threads * owned_words<type> + staged_units<type> + starts;
     const std::size_t bytes =
         raw_pieces<type>(task) * sizeof(uint4) + words * sizeof(std::uint32_t);
     allow_shared(encode_slots<type, Emit>, bytes);
-    encode_slots<type, Emit><<<resident_tile_blocks(context, task, Emit::has_tail), tile_threads,
-                               bytes, context.stream>>>(task, emit);
+    encode_slots<type, Emit>
+        <<<resident_tile_blocks(context, task), tile_threads, bytes, context.stream>>>(task, emit);
   });
   check_launch();
 }

@@ -74,7 +74,9 @@ struct TileBits {
   std::uint32_t rows;
   std::uint32_t words_per_row;  ///< in this tile
 
-  __device__ TileBits(const TileTask& task, std::uint64_t tile, std::uint32_t* shared)
+  /// A 32-bit index is divided in a fraction of the time.
+  template <class Index>
+  __device__ TileBits(const TileTask& task, Index tile, std::uint32_t* shared)
       : words(shared), first_row(tile), first_word(0) {
     if (task.parts > 1) {
       first_row = tile / task.parts;
@@ -155,6 +157,19 @@ __device__ inline void add_to(std::uint64_t* counter, std::uint32_t value) {
     atomicAdd(reinterpret_cast<unsigned long long*>(counter),
               static_cast<unsigned long long>(total));
   }
+}
+
+/// What a block counts over all its tiles, a thread its share.
+struct Tally {
+  std::uint32_t spikes = 0;
+  std::uint32_t lost = 0;
+};
+
+/// Adds what a block has counted to the status. All threads call.
+__device__ inline void add_tally(EncodeStatus* status, const Tally& tally) {
+  add_to(&status->nnz, tally.spikes);
+  __syncthreads();  // both are added up in the same shared word
+  add_to(&status->lost, tally.lost);
 }
 
 /// Raises a counter to the largest of a block's values. All threads call.
@@ -385,8 +400,23 @@ __device__ void pack_tile(const TileTask& task, const TileBits& tile, std::uint3
   });
 }
 
+/// A kernel that begins while the one before it resets its counters: waits until that has ended.
+__device__ inline void wait_for_reset() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
+/// Lets the next kernel begin that was launched with launch_after_reset().
+__device__ inline void let_next_begin() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;");
+#endif
+}
+
 __global__ static void clear_tiles(EncodeStatus* status, std::uint64_t* states, std::uint64_t count,
                                    std::uint32_t* offsets) {
+  let_next_begin();
   const std::uint64_t i = std::uint64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (i == 0) *status = {0, 0, 0, EncodeStatus::none_invalid};
   if (i == 0 && offsets != nullptr) *offsets = 0;
@@ -448,14 +478,45 @@ inline std::uint64_t tile_states(const TileTask& task) {
   return task.tiles + 1;
 }
 
-/// Clears the status, the states of tiles, and the one offset of a matrix without rows.
-inline void reset_tiles(const CudaContext& context, const TileTask& task) {
+/// Clears the status, `states` words of states, and the one offset of a matrix without rows.
+inline void reset_tiles(const CudaContext& context, const TileTask& task, std::uint64_t states) {
   std::uint32_t* last =
       task.offsets == nullptr ? nullptr : task.offsets + ceil_div(task.m, task.rows_per_group);
-  const std::uint64_t states = task.states == nullptr ? 0 : tile_states(task);
   clear_tiles<<<static_cast<unsigned>(ceil_div(std::max<std::uint64_t>(states, 1), 256)), 256, 0,
                 context.stream>>>(task.status, task.states, states, last);
   check_launch();
 }
+inline void reset_tiles(const CudaContext& context, const TileTask& task) {
+  reset_tiles(context, task, task.states == nullptr ? 0 : tile_states(task));
+}
+
+#if defined(__CUDACC__)
+/// Launches a kernel that calls wait_for_reset() before it touches what reset_tiles(), just called,
+/// resets. It begins at once where its code was made for a GPU that can wait.
+template <class... Parameters, class... Arguments>
+void launch_after_reset(const CudaContext& context, void (*kernel)(Parameters...), unsigned blocks,
+                        unsigned threads, std::size_t shared_bytes, const Arguments&... arguments) {
+  cudaFuncAttributes code{};
+  check(cudaFuncGetAttributes(&code, kernel));
+  cudaLaunchAttribute early{};
+  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  early.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config{};
+  config.gridDim = blocks;
+  config.blockDim = threads;
+  config.dynamicSmemBytes = shared_bytes;
+  config.stream = context.stream;
+  config.attrs = &early;
+  config.numAttrs = code.ptxVersion >= 90 ? 1 : 0;
+  check(cudaLaunchKernelEx(&config, kernel, Parameters(arguments)...));
+}
+#else
+template <class... Parameters, class... Arguments>
+void launch_after_reset(const CudaContext& context, void (*kernel)(Parameters...), unsigned blocks,
+                        unsigned threads, std::size_t shared_bytes, const Arguments&... arguments) {
+  kernel<<<blocks, threads, shared_bytes, context.stream>>>(arguments...);
+  check_launch();
+}
+#endif
 
 }  // namespace spiketune::cuda

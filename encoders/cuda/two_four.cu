@@ -1,7 +1,7 @@
 #include "spiketune/encoders/two_four.hpp"
 
+#include "spiketune/encoders/cuda/batches.cuh"
 #include "spiketune/encoders/cuda/decode.cuh"
-#include "spiketune/encoders/cuda/place.cuh"
 #include "spiketune/encoders/values.hpp"
 
 namespace spiketune {
@@ -9,20 +9,18 @@ namespace cuda {
 namespace {
 
 /// A unit is a spike of the residual. Slots are where they are whatever the other rows hold, so the
-/// tile writes them as it splits its words; what has no slot takes the place of the word.
+/// warp writes them as it splits its words; what has no slot takes the place of the word.
 struct EmitTwoFour {
   static constexpr bool each_spike = false;
-  static constexpr bool unites_rows = false;
-  static constexpr bool needs_spare = false;
   TwoFour two_four;
   ValueSource source;
 
-  /// A thread makes a word of presence, from two words of spikes.
-  __device__ const std::uint32_t* units(const TileBits& bits, std::uint32_t*, Tally* tally) const {
+  /// A lane makes a word of presence, from two words of spikes.
+  __device__ void split(const Strip& bits, Tally* tally) const {
     const std::uint32_t pairs = (bits.words_per_row + 1) / 2;
     const std::uint32_t total = two_four.words_per_row == 0 ? 0 : bits.rows * pairs;
     const Divisor per_row(pairs);
-    for (std::uint32_t i = threadIdx.x; i < total; i += tile_threads) {
+    for (std::uint32_t i = threadIdx.x % 32; i < total; i += 32) {
       const std::uint32_t row = per_row.quotient(i);
       const std::uint32_t pair = i - row * pairs;
       const std::uint64_t out = bits.first_row + row;
@@ -49,27 +47,25 @@ struct EmitTwoFour {
       here[0] = two_four.prune() ? 0 : low.residual;
       if (both) here[1] = two_four.prune() ? 0 : high.residual;
     }
-    return bits.words;
   }
-  __device__ void store(const TileBits& bits, const Units& units, const std::uint32_t*,
+  [[nodiscard]] bool is_pattern() const { return two_four.values.type == DType::bit; }
+  template <DType storage, bool pattern>
+  __device__ void store(const Strip& strip, const StripUnits<storage>& units,
                         std::uint64_t first) const {
-    const std::uint32_t first_column = 32 * bits.first_word;
-    store_units(
-        units, first, two_four.capacity, two_four.values.type == DType::bit,
+    store_strip<storage>(
+        units, first, two_four.capacity, pattern || two_four.values.type == DType::bit,
         [&](std::uint64_t at, std::uint32_t unit) {
-          const std::uint32_t column = first_column + column_of(unit);
+          const std::uint32_t column = strip.column_of(unit);
           store_index(two_four.residual_column_indices, at, column);
-          source.copy_to(two_four.residual_values, at, bits.first_row + group_of(unit), column);
+          if constexpr (pattern) return;
+          source.copy_to(two_four.residual_values, at, strip.first_row + strip.row_of(unit),
+                         column);
         },
-        [&](std::uint64_t at, const std::uint32_t(&of)[per_store]) {
-          store_columns(two_four.residual_column_indices, at, of, first_column);
+        [&](std::uint64_t at, const uint4& eight) {
+          store_columns(strip, two_four.residual_column_indices, at, eight);
         });
   }
 };
-
-TileTask plan_two_four(const SpikeView& spikes, const TwoFour& two_four) {
-  return plan_tiles(spikes, two_four.layout.row_order, 1);
-}
 
 }  // namespace
 }  // namespace cuda
@@ -77,7 +73,8 @@ TileTask plan_two_four(const SpikeView& spikes, const TwoFour& two_four) {
 std::size_t encode_workspace_bytes(const CudaContext&, const SpikeView& spikes,
                                    const TwoFour& two_four) {
   WorkspaceCarver carver;
-  carver.take<std::uint64_t>(cuda::tile_states(cuda::plan_two_four(spikes, two_four)));
+  carver.take<std::uint64_t>(
+      cuda::strip_states(cuda::plan_strips(spikes, two_four.layout.row_order)));
   return carver.bytes();
 }
 
@@ -85,12 +82,12 @@ void encode(const CudaContext& context, const SpikeView& spikes, const TwoFour& 
             Workspace workspace) {
   check_encode(spikes, two_four, Space::device);
   WorkspaceCarver carver(workspace);
-  const cuda::TileTask task = cuda::plan_two_four(spikes, two_four);
-  auto* states = carver.take<std::uint64_t>(cuda::tile_states(task));
-  cuda::run_tiles(context, spikes.storage, task,
-                  cuda::EmitTwoFour{two_four, value_source(spikes, two_four.layout.row_order)},
-                  two_four.prune() ? nullptr : two_four.residual_row_offsets.data, two_four.status,
-                  states);
+  const cuda::TileTask task = cuda::plan_strips(spikes, two_four.layout.row_order);
+  auto* states = carver.take<std::uint64_t>(cuda::strip_states(task));
+  cuda::run_strips(context, spikes.storage, task,
+                   cuda::EmitTwoFour{two_four, value_source(spikes, two_four.layout.row_order)},
+                   two_four.prune() ? nullptr : two_four.residual_row_offsets.data, two_four.status,
+                   states);
 }
 
 template void decode(const CudaContext&, const TwoFour&, const MutableSpikeView&);

@@ -5,6 +5,7 @@
 #include <random>
 #include <vector>
 
+#include "spiketune/encoders/cuda/batches.cuh"
 #include "spiketune/encoders/cuda/slots.cuh"
 
 namespace spiketune::cuda {
@@ -295,6 +296,64 @@ TEST(Primitives, StoresStagedUnitsInFours) {
         }
       }
     }
+  }
+}
+
+/// Lane by lane what a strip holds before its units are stored.
+template <DType storage>
+void check_strip(int density) {
+  constexpr std::uint32_t owned = owned_words<storage>;
+  const std::vector<std::uint32_t> words = random_words(strip_words<storage>, density);
+  std::vector<std::uint32_t> expected;
+  alignas(16) StripMemory<storage> memory;
+  for (std::uint32_t w = 0; w < words.size(); ++w) {
+    memory.words[w] = words[w];
+    if (w % owned == 0) memory.before[w / owned] = static_cast<std::uint32_t>(expected.size());
+    for (std::uint32_t bit = 0; bit < 32; ++bit) {
+      if ((words[w] >> bit & 1u) != 0) expected.push_back(32 * w + bit);
+    }
+  }
+  const auto count = static_cast<std::uint32_t>(expected.size());
+  for (std::uint64_t first = 16; first < 24; ++first) {
+    for (const std::uint64_t limit : {first + count, first + count / 2, first}) {
+      std::vector<uint4> staged(window_units / 8 + 1);
+      std::vector<std::uint32_t> stored(first + count + 8, ~0u);
+      int misaligned = 0;
+      emulation::launch(
+          [&] {
+            const StripUnits<storage> units{count, &memory,
+                                            reinterpret_cast<std::uint16_t*>(staged.data())};
+            store_strip<storage>(
+                units, first, limit, true,
+                [&](std::uint64_t at, std::uint32_t unit) { stored.at(at) = unit; },
+                [&](std::uint64_t at, const uint4& eight) {
+                  misaligned += at % 8 != 0;
+                  const std::uint32_t pairs[4] = {eight.x, eight.y, eight.z, eight.w};
+                  for (int i = 0; i < 8; ++i)
+                    stored.at(at + i) = pairs[i / 2] >> 16 * (i % 2) & 0xffffu;
+                });
+          },
+          1, 32);
+      EXPECT_EQ(misaligned, 0);
+      for (std::uint64_t at = 0; at < stored.size(); ++at) {
+        const bool there = at >= first && at < std::min<std::uint64_t>(first + count, limit);
+        EXPECT_EQ(stored[at], there ? expected[at - first] : ~0u) << first << ", " << at;
+      }
+      const StripUnits<storage> units{count, &memory, nullptr};
+      for (std::uint32_t w = 0; w < words.size(); w += 3) {
+        const auto before = std::lower_bound(expected.begin(), expected.end(), 32 * w);
+        EXPECT_EQ(units.before_word(w), before - expected.begin()) << w;
+      }
+    }
+  }
+}
+
+TEST(Primitives, StoresStripsInEights) {
+  for (const int density : {0, 1, 2, 5, 9}) {  // a unit in one, two, four ... bits
+    check_strip<DType::bit>(density);
+    check_strip<DType::u8>(density);
+    check_strip<DType::f16>(density);
+    check_strip<DType::f32>(density);
   }
 }
 
