@@ -25,9 +25,9 @@ class GpuFaultsTest(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / "report.json"
             result = subprocess.run(
-                [PROGRAM, "sweep", "--shape", "512x256x64", "--density", "0.1", "--weights", "f16", "--backend", "cuda",
-                 "--max-samples", "3", "--max-seconds-per-candidate", "0.05", "--plugin", PLUGIN,
-                 "--deadline", "5", "--out", str(out),
+                [PROGRAM, "sweep", "--shape", "512x256x64", "--density", "0.1", "--weights", "f16",
+                 "--backend", "cuda", "--max-samples", "3", "--max-seconds-per-candidate", "0.05",
+                 "--plugin", PLUGIN, "--deadline", "5", "--out", str(out),
                  "--formats", ",".join(["csr", "bitmap", *(how + "_*" for how in FAULTS)])],
                 capture_output=True, text=True, timeout=600)
             self.assertTrue(out.exists(), result.stderr)
