@@ -15,45 +15,43 @@ class Steps {
  public:
   /// Rows first_row .. first_row + 64·row_blocks - 1.
   __device__ Steps(const Bitmap& bitmap, std::uint64_t first_row, std::uint32_t row_blocks)
-      : bitmap_(&bitmap), first_block_(first_row / Bitmap::tile_size), row_blocks_(row_blocks) {
-    const std::uint64_t blocks = ceil_div(bitmap.layout.m(), Bitmap::tile_size);
-    if (row_blocks_ > blocks - first_block_) {
-      row_blocks_ = static_cast<std::uint32_t>(blocks - first_block_);
-    }
-    count_ = static_cast<std::uint32_t>(bitmap.tile_columns());
-  }
+      : bitmap_(&bitmap),
+        first_block_(static_cast<std::uint32_t>(first_row / Bitmap::tile_size)),
+        row_blocks_(row_blocks) {}
   /// The next step, or count() after the last, once.
   __device__ std::uint32_t next() {
     if (!bitmap_->params.tiles) return seen_++;
     while (occupied_ == 0) {
-      if (seen_ >= count_) return count_;
-      base_ = seen_;
-      occupied_ = look(base_);
+      if (seen_ >= count()) return count();
+      occupied_ = look(seen_);
       seen_ += 32;
     }
     const std::uint32_t bit = lowest_bit(occupied_);
     occupied_ &= occupied_ - 1;
-    return base_ + bit;
+    return seen_ - 32 + bit;
   }
-  [[nodiscard]] __device__ std::uint32_t count() const { return count_; }
+  [[nodiscard]] __device__ std::uint32_t count() const {
+    return static_cast<std::uint32_t>(bitmap_->tile_columns());
+  }
 
  private:
   /// Which of the 32 steps from `base` on are to be done.
   __device__ std::uint32_t look(std::uint32_t base) const {
     const std::uint32_t step = base + threadIdx.x % 32;
     bool any = false;
-    for (std::uint32_t block = 0; step < count_ && block < row_blocks_; ++block) {
-      any |= bitmap_->occupied[(first_block_ + block) * count_ + step] != 0;
+    const auto blocks =
+        static_cast<std::uint32_t>(ceil_div(bitmap_->layout.m(), Bitmap::tile_size));
+    for (std::uint32_t block = first_block_;
+         step < count() && block < first_block_ + row_blocks_ && block < blocks; ++block) {
+      any |= bitmap_->occupied[std::uint64_t{block} * count() + step] != 0;
     }
     return __ballot_sync(0xffffffffu, any);
   }
 
   const Bitmap* bitmap_;
-  std::uint64_t first_block_;
+  std::uint32_t first_block_;
   std::uint32_t row_blocks_;
-  std::uint32_t count_;
   std::uint32_t seen_ = 0;
-  std::uint32_t base_ = 0;
   std::uint32_t occupied_ = 0;
 };
 

@@ -32,109 +32,6 @@ constexpr std::uint32_t shared_bytes = 226 * 1024;  // of 227 KB; the barriers a
 
 static_assert(step_words * 4 == bit_row_bytes);
 
-/// Lets the second warpgroup begin `steps` steps after the first one: then one's products run while
-/// the other writes its sums. Both call it at each step.
-class Apart {
- public:
-  static constexpr std::uint32_t barrier = 1;
-
-  __device__ Apart(std::uint32_t group, std::uint32_t steps)
-      : group_(group), left_(group == 0 ? steps + 1 : 1) {}
-  __device__ void step() {
-    if (left_ == 0 || --left_ != 0) return;
-    group_ == 0 ? tell_others(barrier, 32 * consumer_warps)
-                : wait_for_others(barrier, 32 * consumer_warps);
-  }
-
- private:
-  std::uint32_t group_;
-  std::uint32_t left_;
-};
-
-/// Rows of Y that a warp writes at a time, and the shared memory through which they leave.
-inline constexpr std::uint32_t warp_rows = 16;
-inline constexpr std::uint32_t staging_bytes = warp_rows * 128;
-
-/// Where a warp's rows of a tile go: `left` of them are there.
-template <class Y>
-struct TileRows {
-  Y* first;  ///< of the first row, the tile's first column
-  std::uint64_t left;
-  std::uint32_t columns;  ///< from the tile's first one on
-  std::uint32_t n;        ///< from a row to the next
-
-  __device__ TileRows(Y* y, std::uint64_t row, std::uint64_t m, std::uint32_t column,
-                      std::uint32_t width)
-      : first(y + row * width + column),
-        left(row < m ? m - row : 0),
-        columns(column < width ? width - column : 0),
-        n(width) {}
-};
-
-/// Puts four matrices of 8 × 8 elements of two bytes into shared memory; lane i gives the address
-/// of row i % 8 of matrix i / 8. (PTX ISA, stmatrix.)
-__device__ inline void store_matrices(std::uint8_t* to, const std::uint32_t (&pairs)[4]) {
-#if SPIKETUNE_SM90
-  asm volatile(
-      "stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(shared_address(to)),
-      "r"(pairs[0]), "r"(pairs[1]), "r"(pairs[2]), "r"(pairs[3])
-      : "memory");
-#endif
-}
-
-/// Writes 16 rows of a tile. A lane has value(4·i) and value(4·i + 1) of row lane / 4 for columns
-/// 8·i + 2·(lane % 4) and the next, and value(4·i + 2) and value(4·i + 3) of the row 8 below. All
-/// lanes of the warp call.
-template <int tile_n, class Y, class Value>
-__device__ void store_rows(const Value& value, const TileRows<Y>& rows, std::uint8_t* staging,
-                           std::uint32_t lane) {
-  if constexpr (sizeof(Y) == 2) {
-    // 64 columns at a time, 16 bytes of each row in turn at another place: no two lanes that read
-    // or write together want the same banks.
-    const auto place = [&](std::uint32_t row, std::uint32_t piece) {
-      return staging + row * 128 + (piece ^ row % 8) * 16;
-    };
-    const std::uint32_t row = lane / 8;
-    const std::uint32_t piece = lane % 8;
-    Y* to = rows.first + std::uint64_t{row} * rows.n + 8 * piece;
-#pragma unroll
-    for (int i = 0; i < tile_n / 8; i += 8) {
-#pragma unroll
-      for (int j = 0; j < 8; j += 2) {
-        std::uint32_t pairs[4];
-#pragma unroll
-        for (int q = 0; q < 4; ++q) {
-          const int at = 4 * (i + j) + 2 * q;
-          pairs[q] = from_float<Y>(value(at)).bits |
-                     std::uint32_t{from_float<Y>(value(at + 1)).bits} << 16;
-        }
-        store_matrices(place(lane % 16, j + lane / 16), pairs);
-      }
-      __syncwarp();
-#pragma unroll
-      for (std::uint32_t below = 0; below < warp_rows; below += 4) {
-        const uint4 got = *reinterpret_cast<const uint4*>(place(row + below, piece));
-        if (row + below < rows.left && 8 * (i + piece) < rows.columns) {
-          *reinterpret_cast<uint4*>(to + std::uint64_t{below} * rows.n + 8 * i) = got;
-        }
-      }
-      __syncwarp();
-    }
-  } else {
-    Y* to = rows.first + std::uint64_t{lane / 4} * rows.n + 2 * (lane % 4);
-#pragma unroll
-    for (int i = 0; i < tile_n / 8; ++i) {
-#pragma unroll
-      for (std::uint32_t below = 0; below < 2; ++below) {
-        if (lane / 4 + 8 * below < rows.left && 8 * i < rows.columns) {
-          *reinterpret_cast<float2*>(to + std::uint64_t{8 * below} * rows.n + 8 * i) = {
-              value(4 * i + 2 * below), value(4 * i + 2 * below + 1)};
-        }
-      }
-    }
-  }
-}
-
 /// What a block has to know of the product.
 struct Job {
   std::uint64_t m;
@@ -306,6 +203,7 @@ __device__ void multiply_tiles(const Job& job, const Pipeline& spikes, const Pip
           staging, lane);
     }
   }
+  apart.end();
 }
 
 template <class Y, int blocks, int tile_n>

@@ -30,10 +30,7 @@ inline constexpr int stages = 128 * 1024 / stage_bytes<tile_n> / blocks_per_sm<b
 /// Steps whose words are on their way, as registers allow: a step of a small tile is over long
 /// before they come from L2.
 template <int blocks, int tile_n>
-inline constexpr int ahead = blocks* tile_n == 256                ? 1
-                             : blocks_per_sm<blocks, tile_n> == 2 ? 2
-                             : blocks == 2                        ? 2
-                                                                  : 4;
+inline constexpr int ahead = blocks_per_sm<blocks, tile_n> == 2 || blocks == 2 ? 2 : 4;
 
 /// Which buffer is next, and the parity of its use. There are 2^n buffers.
 template <std::uint32_t buffers>
@@ -181,11 +178,14 @@ void expand_on_hopper(const CudaContext& context, const Bitmap& bitmap, const We
     expand_resident(context, bitmap, weights, output, config.tile_n);
     return;
   }
+  if (config.tile_m == 256 && config.tile_n == 128) {
+    expand_tall(context, bitmap, weights, output);
+    return;
+  }
   with_types(weights.type, output.type, [&]<class W, class Y>() {
     if constexpr (sizeof(W) == 2) {
       if (config.tile_m == 256) {
-        config.tile_n == 128 ? launch<W, Y, 2, 128>(context, bitmap, weights, output)
-                             : launch<W, Y, 2, 64>(context, bitmap, weights, output);
+        launch<W, Y, 2, 64>(context, bitmap, weights, output);
       } else {
         config.tile_n == 128 ? launch<W, Y, 1, 128>(context, bitmap, weights, output)
                              : launch<W, Y, 1, 64>(context, bitmap, weights, output);

@@ -66,6 +66,111 @@ struct TileCursor {
   }
 };
 
+/// The same with fewer loads: four lanes share two rows of each block, and each asks for another
+/// step's words of them, together whole sectors, four steps at a time, and gives them to the others
+/// when it is their turn. `sets` of four steps are on their way.
+template <int blocks, int sets>
+class FourStepCursor {
+ public:
+  /// As TileCursor's.
+  __device__ FourStepCursor(const Bitmap& bitmap, std::uint64_t first_row, std::uint32_t offset,
+                            std::uint32_t row_blocks)
+      : bitmap_(&bitmap), steps_(bitmap, first_row, row_blocks) {
+    const std::uint64_t row = first_row + offset + threadIdx.x / 32 % 4 * 16 + threadIdx.x % 32 / 4;
+    const std::uint64_t last = bitmap.layout.m() - 1;
+#pragma unroll
+    for (int i = 0; i < 2 * blocks; ++i) {
+      const std::uint64_t at = row + i / 2 * 64 + i % 2 * 8;
+      const std::uint32_t* from = &bitmap.words[bitmap.word_index(at < last ? at : last, 0)];
+      if (i == 0) {
+        first_ = from;
+      } else {
+        further_[i - 1] = static_cast<std::uint32_t>(from - first_);
+      }
+    }
+#pragma unroll
+    for (int set = 0; set < sets; ++set) ask(set);
+  }
+  /// Step j of the next four; count() or more after the last.
+  [[nodiscard]] __device__ std::uint32_t step(int j) const {
+    return __shfl_sync(0xffffffffu, step_[0], j);
+  }
+  [[nodiscard]] __device__ std::uint32_t count() const {
+    return steps_.count();
+  }
+  /// Makes operands of `halves` of the two words that each row has in step j, from `first_half` on.
+  template <int halves>
+  __device__ void expand(int j, std::uint32_t lane, int first_half,
+                         std::uint32_t (&operands)[blocks][2 * halves][4]) const {
+#pragma unroll
+    for (int i = 0; i < 2 * blocks; ++i) {
+#pragma unroll
+      for (int half = 0; half < halves; ++half) {
+        std::uint32_t expanded[4];
+        expand_bits(__shfl_sync(0xffffffffu, words_[0][i][first_half + half], j, 4), lane,
+                    expanded);
+#pragma unroll
+        for (int part = 0; part < 4; ++part) {
+          operands[i / 2][2 * half + part / 2][i % 2 + part % 2 * 2] = expanded[part];
+        }
+      }
+    }
+  }
+  /// On to the next four.
+  __device__ void advance() {
+#pragma unroll
+    for (int set = 0; set + 1 < sets; ++set) {
+      step_[set] = step_[set + 1];
+#pragma unroll
+      for (int i = 0; i < 4 * blocks; ++i) {
+        words_[set][i / 2][i % 2] = words_[set + 1][i / 2][i % 2];
+      }
+    }
+    ask(sets - 1);
+  }
+
+ private:
+  __device__ void ask(int set) {
+#pragma unroll
+    for (std::uint32_t j = 0; j < 4; ++j) {
+      const std::uint32_t step = steps_.next();
+      if (threadIdx.x % 4 == j) step_[set] = step;
+    }
+    if (step_[set] >= steps_.count()) return;
+    // Found anew each time: registers are dearer.
+    const bool tiles = bitmap_->params.tiles;
+    const auto row_words = static_cast<std::uint32_t>(bitmap_->words_per_row());
+    const bool paired = tiles || row_words % 2 == 0;
+    const bool whole = 2 * step_[set] + 1 < row_words;
+    const std::uint32_t* first =
+        first_ + std::uint64_t{step_[set]} * (tiles ? 2 * Bitmap::tile_size : 2);
+#pragma unroll
+    for (int i = 0; i < 2 * blocks; ++i) {
+      const std::uint32_t* from = i == 0 ? first : first + further_[i - 1];
+      std::uint32_t(&to)[2] = words_[set][i];
+      if (paired) {
+        const uint2 both = __ldg(reinterpret_cast<const uint2*>(from));
+        to[0] = both.x;
+        to[1] = both.y;
+      } else {
+        to[0] = __ldg(from);
+        to[1] = whole ? __ldg(from + 1) : 0;
+      }
+    }
+  }
+
+  const Bitmap* bitmap_;
+  const std::uint32_t* first_;             // words of the lane's first row
+  std::uint32_t further_[2 * blocks - 1];  // from there on, those of its others
+  Steps steps_;
+  std::uint32_t step_[sets];  // whose words the lane has
+  std::uint32_t words_[sets][2 * blocks][2];
+};
+
+/// The product with tiles of 256 × 128.
+void expand_tall(const CudaContext& context, const Bitmap& bitmap, const WeightView& weights,
+                 const OutputView& output);
+
 /// The product with all rows of W of a block's columns in shared memory, where fits_resident().
 void expand_resident(const CudaContext& context, const Bitmap& bitmap, const WeightView& weights,
                      const OutputView& output, int tile_n);

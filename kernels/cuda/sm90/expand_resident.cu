@@ -21,10 +21,9 @@ constexpr std::uint32_t most_steps = 28;
 /// Warpgroups of a block, as many as registers allow.
 template <int tile_n>
 inline constexpr int groups = tile_n == 64 ? 6 : 3;
-/// Steps whose words are on their way, and sets of operands: of few warpgroups, each makes one set
-/// while another is read.
+/// Of few warpgroups, each makes one set of operands while another is read.
 template <int tile_n>
-inline constexpr int ahead = tile_n == 64 ? 1 : 2;
+inline constexpr int operand_sets = tile_n == 64 ? 1 : 2;
 
 /// Blocks of a grid are `share` for each tile_n columns.
 template <class W, class Y, int tile_n>
@@ -56,17 +55,25 @@ __global__ void __launch_bounds__(128 * groups<tile_n>, 1)
   const std::uint32_t strip_step = share * groups<tile_n>;
   // Each block gets one before any warpgroup gets its second.
   std::uint32_t strip = blockIdx.x % share + threadIdx.x / 128 * share;
-  using Cursor = TileCursor<1, ahead<tile_n>>;
-  Cursor cursor(bitmap, std::uint64_t{strip < strips ? strip : 0} * strip_rows, 0, 1);
+  using Cursor = FourStepCursor<1, 2>;
+  const auto begin = [&](std::uint32_t at) {
+    const std::uint64_t row = std::uint64_t{at} * strip_rows;
+    return Cursor(bitmap, row, 0, 1);
+  };
+  Cursor cursor = begin(strip < strips ? strip : 0);
   __syncthreads();
   const std::uint64_t described = describe_rows(buffers);
   for (; strip < strips; strip += strip_step) {
     float sums[tile_n / 2] = {};
-    const auto multiply_step = [&](Operands<1>& operands, int i) {
-      expand_rows<1>(cursor.words[i], lane, operands);
-      const std::uint32_t step = cursor.step[i];
-      cursor.ask(i);
-      full.wait(step, 0);
+    const auto multiply_step = [&](Operands<1>& operands, int j) {
+      const std::uint32_t step = cursor.step(j);
+      if constexpr (operand_sets<tile_n> == 1) {  // others' products run
+        full.wait(step, 0);
+        wait_for_products<0>();
+      }
+      cursor.template expand<2>(j, lane, 0, operands);
+      if (j == 3) cursor.advance();
+      if constexpr (operand_sets<tile_n> == 2) full.wait(step, 0);
       begin_products();
       const std::uint64_t b = described + step * (stage_bytes<tile_n> >> 4);
 #pragma unroll
@@ -74,22 +81,23 @@ __global__ void __launch_bounds__(128 * groups<tile_n>, 1)
         multiply<W, tile_n>(sums, operands[0][part], b + part * sixteen_rows);
       }
       commit_products();
-      wait_for_products<ahead<tile_n> - 1>();
+      if constexpr (operand_sets<tile_n> == 2) wait_for_products<1>();
     };
-    Operands<1> operands[ahead<tile_n>];
+    Operands<1> operands[operand_sets<tile_n>];
     for (bool more = true; more;) {
 #pragma unroll
-      for (int i = 0; i < ahead<tile_n>; ++i) {
-        more = more && !cursor.done(i);
-        if (more) multiply_step(operands[i], i);
+      for (int j = 0; j < 4; ++j) {
+        more = more && cursor.step(j) < cursor.count();
+        if (more) multiply_step(operands[j % operand_sets<tile_n>], j);
       }
     }
     // The next strip's first words come while this one's products end and its sums are written,
     // where there are registers for both.
-    constexpr bool early = ahead < tile_n >> 1;
-    const std::uint64_t row = cursor.row;
+    constexpr bool early = operand_sets < tile_n >> 1;
+    const std::uint64_t row =
+        std::uint64_t{strip} * strip_rows + threadIdx.x / 32 % 4 * 16 + lane / 4;
     const std::uint32_t next = strip + strip_step;
-    if (early && next < strips) cursor = Cursor(bitmap, std::uint64_t{next} * strip_rows, 0, 1);
+    if (early && next < strips) cursor = begin(next);
     wait_for_products<0>();
     keep_in_place(sums);
 #pragma unroll
@@ -97,7 +105,7 @@ __global__ void __launch_bounds__(128 * groups<tile_n>, 1)
       const std::uint64_t at = row + 8 * below;
       store_row<tile_n>(sums + 2 * below, at < m ? y + at * n : nullptr, column, n, lane);
     }
-    if (!early && next < strips) cursor = Cursor(bitmap, std::uint64_t{next} * strip_rows, 0, 1);
+    if (!early && next < strips) cursor = begin(next);
   }
 }
 
