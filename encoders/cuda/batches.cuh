@@ -32,7 +32,19 @@ inline constexpr std::uint32_t strip_lag = 2;
 /// Bits of strips in shared memory: those, and the current one.
 inline constexpr std::uint32_t strip_slots = strip_lag + 1;
 using BlockCounter = atomics::atomic_ref<std::uint32_t, atomics::thread_scope_block>;
-using BlockWord = atomics::atomic_ref<std::uint64_t, atomics::thread_scope_block>;
+
+/// Words that warps of a block hand each other are exchanged rather than stored, which costs
+/// nothing here: by the instruction compute-sanitizer tells what is atomic.
+template <class Word>
+__device__ void hand_over(Word& word, Word value) {
+  atomics::atomic_ref<Word, atomics::thread_scope_block>(word).exchange(
+      value, atomics::memory_order_relaxed);
+}
+template <class Word>
+__device__ Word look_at(Word& word) {
+  return atomics::atomic_ref<Word, atomics::thread_scope_block>(word).load(
+      atomics::memory_order_relaxed);
+}
 
 /// What the warps of a block tell each other. No two are further apart than 2 · strip_lag + 1
 /// turns.
@@ -60,15 +72,14 @@ __device__ inline void take_batch(const TileTask& task, std::uint32_t batches, R
                                   std::uint32_t turn) {
   const std::uint64_t batch =
       State(task.states[batches]).fetch_add(1, atomics::memory_order_relaxed);
-  BlockWord(roster.batches[turn % Roster::turns])
-      .store(std::uint64_t{turn} << 32 | std::min<std::uint64_t>(batch, no_batch),
-             atomics::memory_order_relaxed);
+  hand_over(roster.batches[turn % Roster::turns],
+            std::uint64_t{turn} << 32 | std::min<std::uint64_t>(batch, no_batch));
 }
 
 __device__ inline std::uint32_t batch_of(Roster& roster, std::uint32_t turn) {
   std::uint64_t found;
   do {
-    found = BlockWord(roster.batches[turn % Roster::turns]).load(atomics::memory_order_relaxed);
+    found = look_at(roster.batches[turn % Roster::turns]);
   } while (static_cast<std::uint32_t>(found >> 32) != turn);
   return static_cast<std::uint32_t>(found);
 }
@@ -205,7 +216,7 @@ __global__ void __launch_bounds__(strip_threads, batch_blocks_per_sm)
       const std::uint32_t kept = turn % Roster::turns;
       std::uint32_t arrived = 0;
       if (lane == 31) {
-        roster.totals[kept][warp] = before + count;
+        hand_over(roster.totals[kept][warp], before + count);
         arrived = BlockCounter(roster.arrived[kept]).fetch_add(1, atomics::memory_order_acq_rel);
         if (!alone && arrived % batch_strips == 0) {
           take_batch(task, batches, roster, turn + 2);
@@ -213,13 +224,13 @@ __global__ void __launch_bounds__(strip_threads, batch_blocks_per_sm)
       }
       arrived = __shfl_sync(all_lanes, arrived, 31);
       if (arrived % batch_strips == batch_strips - 1) {  // the last of the batch
-        const std::uint32_t sum =
-            __reduce_add_sync(all_lanes, lane < batch_strips ? roster.totals[kept][lane] : 0);
+        const std::uint32_t sum = __reduce_add_sync(
+            all_lanes, lane < batch_strips ? look_at(roster.totals[kept][lane]) : 0);
         if (lane == 0) publish(task.states, batch, sum);
         if (alone) {
           const std::uint64_t base = sum_before(task.states, batch);
           if (lane == 0) {
-            BlockWord(roster.base).store(base * 2 + 1, atomics::memory_order_relaxed);
+            hand_over(roster.base, base * 2 + 1);
             if (batch + 1 == batches) tell_total(task, Emit::each_spike, base + sum);
           }
         }
@@ -231,7 +242,7 @@ __global__ void __launch_bounds__(strip_threads, batch_blocks_per_sm)
       const std::uint32_t kept = (turn - strip_lag) % Roster::turns;
       std::uint64_t base = 0;
       if (alone) {
-        while ((base & 1) == 0) base = BlockWord(roster.base).load(atomics::memory_order_relaxed);
+        while ((base & 1) == 0) base = look_at(roster.base);
         base >>= 1;
       } else {
         base = position_of(task.states, earlier[0], 0);
@@ -240,9 +251,9 @@ __global__ void __launch_bounds__(strip_threads, batch_blocks_per_sm)
       while (BlockCounter(roster.arrived[kept]).load(atomics::memory_order_acquire) < all_arrived) {
       }
       __syncwarp();
-      base += __reduce_add_sync(all_lanes, lane < warp ? roster.totals[kept][lane] : 0);
+      base += __reduce_add_sync(all_lanes, lane < warp ? look_at(roster.totals[kept][lane]) : 0);
       const Strip written = strip_of(earlier[0]);
-      const StripUnits<storage> units{roster.totals[kept][warp], &memory, mine.staged};
+      const StripUnits<storage> units{look_at(roster.totals[kept][warp]), &memory, mine.staged};
       store_offsets<storage>(task, written, units, base);
       emit.template store<storage, quick>(written, units, base);
     }
