@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <fstream>
+#include <istream>
 #include <map>
 #include <utility>
 
@@ -87,14 +87,13 @@ bool selected(const Selection& selection, const json& point) {
 }  // namespace
 
 RecordedReport RecordedReport::read(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw Error(ErrorCode::io, "cannot read " + path);
+  const auto file = open_maybe_packed(path);
   RecordedReport recording;
   recording.path_ = path;
   bool in_points = false;
   json report;
   try {
-    report = json::parse(file, [&](int depth, json::parse_event_t event, json& value) {
+    report = json::parse(*file, [&](int depth, json::parse_event_t event, json& value) {
       if (depth == 1 && event == json::parse_event_t::key) in_points = value == "points";
       if (depth != 2 || event != json::parse_event_t::object_end || !in_points) return true;
       recording.points_.push_back(value.dump());

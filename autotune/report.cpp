@@ -1,11 +1,14 @@
 #include "spiketune/autotune/report.hpp"
 
 #include <unistd.h>
+#include <zlib.h>
 
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
+#include <vector>
 
 #include "spiketune/autotune/environment.hpp"
 #include "spiketune/core/error.hpp"
@@ -170,11 +173,36 @@ void write_file(const std::string& path, const std::function<void(std::ostream&)
   }
 }
 
+std::unique_ptr<std::istream> open_maybe_packed(const std::string& path) {
+  auto plain = std::make_unique<std::ifstream>(path, std::ios::binary);
+  char magic[2] = {};
+  plain->read(magic, sizeof(magic));
+  if (plain->bad() || !plain->is_open()) throw Error(ErrorCode::io, "cannot read " + path);
+  if (plain->gcount() != 2 || magic[0] != '\x1f' || magic[1] != '\x8b') {
+    plain->clear();
+    plain->seekg(0);
+    return plain;
+  }
+  const std::unique_ptr<gzFile_s, int (*)(gzFile)> packed(gzopen(path.c_str(), "rb"), gzclose);
+  if (packed == nullptr) throw Error(ErrorCode::io, "cannot read " + path);
+  auto unpacked = std::make_unique<std::stringstream>();
+  std::vector<char> piece(1u << 20);
+  int count = 0;
+  while ((count = gzread(packed.get(), piece.data(), static_cast<unsigned>(piece.size()))) > 0) {
+    unpacked->write(piece.data(), count);
+  }
+  int error = Z_OK;
+  const char* why = gzerror(packed.get(), &error);
+  if (count < 0 || error != Z_OK) {
+    throw Error(ErrorCode::parse, path + " is not a whole gzip file: " + why);
+  }
+  return unpacked;
+}
+
 json read_json_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw Error(ErrorCode::io, "cannot read " + path);
+  const auto file = open_maybe_packed(path);
   try {
-    return json::parse(file);
+    return json::parse(*file);
   } catch (const json::exception& error) {
     throw Error(ErrorCode::parse, path + " is not JSON: " + error.what());
   }

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <functional>
 #include <iosfwd>
+#include <memory>
+#include <iosfwd>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -75,7 +77,11 @@ void write_file(const std::string& path, std::string_view text);
 /// The same for text too large to hold: `write` puts it into the stream.
 void write_file(const std::string& path, const std::function<void(std::ostream&)>& write);
 
-/// Throws Error(io) or Error(parse) that names the file.
+/// The bytes of a file, unpacked where they are gzip's. Throws Error(io), or Error(parse) where the
+/// packed bytes are broken or end too early; both name the file.
+[[nodiscard]] std::unique_ptr<std::istream> open_maybe_packed(const std::string& path);
+
+/// JSON, packed by gzip or not. Throws Error(io) or Error(parse) that names the file.
 [[nodiscard]] nlohmann::json read_json_file(const std::string& path);
 
 /// `word` as a POSIX shell reads it back.

@@ -39,6 +39,9 @@ else()
   set(SPIKETUNE_LIBZIP libzip::zip)
 endif()
 
+# Reports packed by gzip; libzip needs it too.
+find_package(ZLIB REQUIRED)
+
 # Readers: a file of a kind whose library is not there is refused with the reason. The serial HDF5
 # comes first: some systems call the one for MPI plainly hdf5.
 if(PkgConfig_FOUND)

@@ -93,7 +93,7 @@ target_link_libraries(
   spiketune_autotune
   PUBLIC spiketune_host nlohmann_json::nlohmann_json
   PRIVATE fmt::fmt OpenMP::OpenMP_CXX Threads::Threads ${CMAKE_DL_LIBS} $<BUILD_INTERFACE:${SPIKETUNE_LIBZIP}>
-          $<INSTALL_INTERFACE:zip>)
+          $<INSTALL_INTERFACE:zip> $<BUILD_INTERFACE:ZLIB::ZLIB> $<INSTALL_INTERFACE:z>)
 
 execute_process(COMMAND git describe --always --dirty --abbrev=12
                 WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} OUTPUT_VARIABLE SPIKETUNE_GIT

@@ -5,6 +5,7 @@
 #include "spiketune/formats/bitmap.hpp"
 #include "spiketune/kernels/bit_planes.hpp"
 #include "spiketune/kernels/expand.hpp"
+#include "spiketune/kernels/expand_imma.hpp"
 #include "spiketune/kernels/row_gather.hpp"
 #include "spiketune/kernels/rows.hpp"
 
@@ -16,7 +17,7 @@ struct SpmmKernels<HostContext, Bitmap> {
 };
 template <>
 struct SpmmKernels<CudaContext, Bitmap> {
-  using list = KernelList<Expand, RowGather, BitPlanes>;
+  using list = KernelList<Expand, RowGather, BitPlanes, ExpandImma>;
 };
 
 }  // namespace spiketune

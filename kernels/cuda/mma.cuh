@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "spiketune/core/half.hpp"
+#include "spiketune/core/portable.hpp"
 
 namespace spiketune::cuda {
 
@@ -40,6 +41,20 @@ __device__ inline void expand_bits(std::uint32_t word, std::uint32_t lane,
   operands[1] = upper_bytes<1>(even, odd);
   operands[2] = upper_bytes<2>(even, odd);
   operands[3] = upper_bytes<3>(even, odd);
+}
+
+/// The same as operands A of m16n8k32 in bytes, 0 or 1: byte `at % 4` of operands[at / 16] of lane
+/// at / 4 % 4 of four has column_of_byte(at) of the word, where the instruction has column `at`.
+/// Rows of B have to be in that order too.
+__device__ inline void expand_to_bytes(std::uint32_t word, std::uint32_t lane,
+                                       std::uint32_t (&operands)[2]) {
+  const std::uint32_t shifted = word >> lane % 4;
+  operands[0] = shifted & 0x01010101u;
+  operands[1] = shifted >> 4 & 0x01010101u;
+}
+/// Of byte `at` of any number of words.
+[[nodiscard]] SPIKETUNE_HD constexpr std::uint32_t column_of_byte(std::uint32_t at) {
+  return at / 32 * 32 + at % 4 * 8 + at / 16 % 2 * 4 + at / 4 % 4;
 }
 
 /// d += a · b, f32 sums. Layouts of operands: PTX ISA, mma.m16n8k16.
@@ -99,6 +114,20 @@ __device__ void mma_sparse_m16n8k32(float (&d)[4], const std::uint32_t (&a)[4],
 #undef SPIKETUNE_MMA_SP
 #elif defined(SPIKETUNE_EMULATED)
   emulation::mma_sparse_m16n8k32<T>(d, a, b, metadata);
+#endif
+}
+
+/// d += a · b of bytes with a sign, s32 sums. Layouts of operands: PTX ISA, mma.m16n8k32.
+__device__ inline void mma_m16n8k32(std::int32_t (&d)[4], const std::uint32_t (&a)[4],
+                                    std::uint32_t b0, std::uint32_t b1) {
+#if defined(__CUDA_ARCH__)
+  asm volatile(
+      "mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 "
+      "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+      : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+#elif defined(SPIKETUNE_EMULATED)
+  emulation::mma_m16n8k32(d, a, b0, b1);
 #endif
 }
 

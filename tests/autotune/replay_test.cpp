@@ -3,6 +3,7 @@
 #include "spiketune/autotune/replay.hpp"
 
 #include <gtest/gtest.h>
+#include <zlib.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -165,6 +166,25 @@ TEST(Replay, GivesBackWhatWasRecorded) {
     EXPECT_NEAR(winner.at("total_us").get<double>(), before.at(problem).at("total_us"),
                 0.05 * winner.at("total_us").get<double>());
   }
+}
+
+TEST(Replay, ReadsPackedReports) {
+  const std::string path = ::testing::TempDir() + "spiketune-packed.json.gz";
+  const std::string text = report_text(read_json_file(h200));
+  const gzFile file = gzopen(path.c_str(), "wb");
+  ASSERT_EQ(gzwrite(file, text.data(), static_cast<unsigned>(text.size())),
+            static_cast<int>(text.size()));
+  ASSERT_EQ(gzclose(file), Z_OK);
+  EXPECT_EQ(report_text(read_json_file(path)), text);
+  EXPECT_EQ(RecordedReport::read(path).size(), RecordedReport::read(h200).size());
+  std::filesystem::resize_file(path, std::filesystem::file_size(path) / 2);
+  try {
+    static_cast<void>(read_json_file(path));
+    FAIL() << "half a file was read";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find(path), std::string::npos) << error.what();
+  }
+  std::filesystem::remove(path);
 }
 
 TEST(Replay, RejectsWhatIsNoReport) {

@@ -20,6 +20,7 @@
 #include "spiketune/core/cuda/stream.hpp"
 #include "spiketune/core/error.hpp"
 #include "spiketune/kernels/cuda/bit_planes.cuh"
+#include "spiketune/kernels/cuda/expand_imma.cuh"
 #include "spiketune/kernels/expand.hpp"
 #include "spiketune/kernels/sparse_mma.hpp"
 
@@ -356,6 +357,10 @@ void expand_on_hopper(const CudaContext&, const Bitmap&, const WeightView&, cons
 }
 void bit_planes_on_hopper(const CudaContext&, const Bitmap&, const Planes&, const WeightView&,
                           const OutputView&, const BitPlanes&) {
+  throw Error(ErrorCode::unsupported, "Hopper's instructions are not emulated");
+}
+void expand_imma_on_hopper(const CudaContext&, const Bitmap&, const ByteColumns&, const WeightView&,
+                           const OutputView&, const ExpandImma&) {
   throw Error(ErrorCode::unsupported, "Hopper's instructions are not emulated");
 }
 void sparse_mma_on_hopper(const CudaContext&, const TwoFour&, const WeightView&, const OutputView&,

@@ -172,6 +172,35 @@ void mma_sparse_m16n8k32(float (&d)[4], const std::uint32_t (&a)[4], const std::
   }
 }
 
+/// d += a · b as the warp's mma.m16n8k32 of bytes does it.
+inline void mma_m16n8k32(std::int32_t (&d)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
+                         std::uint32_t b1) {
+  const unsigned row = lane() / 4;
+  const unsigned column = lane() % 4 * 2;
+  const auto element = [](std::uint64_t word, unsigned at) {
+    return static_cast<std::int8_t>(word >> 8 * at);
+  };
+  std::int8_t left[2][32];  // rows r and r + 8
+  for (unsigned half = 0; half < 2; ++half) {
+    const std::uint64_t* words =
+        warp_exchange(std::uint64_t{a[2 * half + 1]} << 32 | a[2 * half], 0xffffffffu, multiply_a);
+    for (unsigned k = 0; k < 16; ++k) {
+      for (unsigned below = 0; below < 2; ++below) {
+        left[below][16 * half + k] = element(words[4 * row + k / 4], 4 * below + k % 4);
+      }
+    }
+  }
+  const std::uint64_t* words = warp_exchange(std::uint64_t{b1} << 32 | b0, 0xffffffffu, multiply_b);
+  for (unsigned below = 0; below < 2; ++below) {
+    for (unsigned right = 0; right < 2; ++right) {
+      for (unsigned k = 0; k < 32; ++k) {
+        d[2 * below + right] +=
+            left[below][k] * element(words[4 * (column + right) + k % 16 / 4], k / 16 * 4 + k % 4);
+      }
+    }
+  }
+}
+
 /// d += shared bits as the warp's mma.m16n8k256.and.popc counts them.
 inline void mma_m16n8k256(std::int32_t (&d)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
                           std::uint32_t b1) {

@@ -116,6 +116,17 @@ class FourStepCursor {
       }
     }
   }
+  /// The same in bytes (expand_to_bytes()): an operand for each word.
+  __device__ void expand_bytes(int j, std::uint32_t lane, int half,
+                               std::uint32_t (&operands)[blocks][4]) const {
+#pragma unroll
+    for (int i = 0; i < 2 * blocks; ++i) {
+      std::uint32_t expanded[2];
+      expand_to_bytes(__shfl_sync(0xffffffffu, words_[0][i][half], j, 4), lane, expanded);
+      operands[i / 2][i % 2] = expanded[0];
+      operands[i / 2][i % 2 + 2] = expanded[1];
+    }
+  }
   /// On to the next four.
   __device__ void advance() {
 #pragma unroll

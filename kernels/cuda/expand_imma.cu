@@ -1,0 +1,207 @@
+// Y = S·W with S a bitmap and W in bytes, on the integer tensor cores: W put in order, dispatch,
+// and the kernel for GPUs before Hopper. A block of 8 warps makes 128 × 64 of Y; a warp 16 rows.
+// Steps of 64 rows of W come by cp.async, one ahead; bits straight to registers, one step ahead.
+
+#include "spiketune/kernels/cuda/expand_imma.cuh"
+
+#include <cuda_pipeline_primitives.h>
+
+#include <algorithm>
+
+#include "spiketune/core/cuda/check.hpp"
+#include "spiketune/core/error.hpp"
+#include "spiketune/kernels/cuda/expand.cuh"
+#include "spiketune/kernels/cuda/mma.cuh"
+#include "spiketune/kernels/cuda/types.cuh"
+
+namespace spiketune {
+namespace cuda {
+namespace {
+
+constexpr int imma_threads = 256;
+constexpr std::uint32_t imma_rows = 128;
+constexpr std::uint32_t imma_columns = 64;
+constexpr std::uint32_t pieces = ByteColumns::step_rows / 16;  // of a column
+
+/// A thread makes the bytes of a step of one column.
+__global__ void order_weights(const WeightView w, const ByteColumns to) {
+  const std::uint32_t column = blockIdx.x * blockDim.x + threadIdx.x;
+  if (column >= to.columns) return;
+  for (std::uint32_t step = blockIdx.y; step < to.steps; step += gridDim.y) {
+    auto* words = reinterpret_cast<std::uint32_t*>(to.bytes + to.index(step, column));
+    for (std::uint32_t at = 0; at < ByteColumns::step_rows / 4; ++at) {
+      std::uint32_t word = 0;
+      for (std::uint32_t byte = 0; byte < 4; ++byte) {
+        const std::uint32_t row = step * ByteColumns::step_rows + column_of_byte(4 * at + byte);
+        if (row >= w.k || column >= w.n) continue;
+        const int value = load_integer(w.data, w.type, std::uint64_t{row} * w.n + column);
+        word |= (static_cast<std::uint32_t>(value) & 0xffu) << 8 * byte;
+      }
+      words[at] = word;
+    }
+  }
+}
+
+/// Where 16 bytes of a tile of W are: the pieces of a column change places with it, so that the
+/// same piece of eight columns lies in all banks.
+__device__ std::uint32_t piece_of(std::uint32_t column, std::uint32_t piece) {
+  return column * pieces + (piece ^ column / 2 % pieces);
+}
+
+__device__ void fetch_step(uint4* tile, const ByteColumns& weights, std::uint32_t step,
+                           std::uint32_t n0) {
+  const auto* from = reinterpret_cast<const uint4*>(weights.bytes + weights.index(step, n0));
+  for (std::uint32_t i = threadIdx.x; i < imma_columns * pieces; i += imma_threads) {
+    __pipeline_memcpy_async(tile + piece_of(i / pieces, i % pieces), from + i, 16);
+  }
+  __pipeline_commit();
+}
+
+template <class Y>
+__global__ void __launch_bounds__(imma_threads)
+    expand_imma(const __grid_constant__ Bitmap bitmap, const ByteColumns weights,
+                const float* __restrict__ scales, Y* __restrict__ y, std::uint32_t n) {
+  __shared__ uint4 tiles[2][imma_columns * pieces];
+  const std::uint32_t lane = threadIdx.x % 32;
+  const std::uint64_t m = bitmap.layout.m();
+  const std::uint64_t first_row = std::uint64_t{blockIdx.x} * imma_rows;
+  const std::uint64_t row = first_row + threadIdx.x / 32 * 16 + lane / 4;
+  for (std::uint32_t n0 = blockIdx.y * imma_columns; n0 < n; n0 += gridDim.y * imma_columns) {
+    std::int32_t sums[8][4] = {};
+    Steps steps(bitmap, first_row, imma_rows / 64);
+    std::uint32_t step = steps.next();
+    const RowWords<2> rows(bitmap, [&](int i) { return row + 8 * i; });
+    RowWords<2>::Words words;
+    if (step < steps.count()) {
+      fetch_step(tiles[0], weights, step, n0);
+      rows.load(step, words);
+    }
+    for (std::uint32_t turn = 0; step < steps.count(); turn ^= 1) {
+      const std::uint32_t next = steps.next();
+      std::uint32_t operands[2][4];  // [word]
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        std::uint32_t expanded[2];
+        expand_to_bytes(words[i / 2][i % 2], lane, expanded);
+        operands[i % 2][i / 2] = expanded[0];
+        operands[i % 2][i / 2 + 2] = expanded[1];
+      }
+      if (next < steps.count()) {
+        fetch_step(tiles[turn ^ 1], weights, next, n0);
+        rows.load(next, words);
+      } else {
+        __pipeline_commit();
+      }
+      __pipeline_wait_prior(1);
+      __syncthreads();
+#pragma unroll
+      for (std::uint32_t half = 0; half < 2; ++half) {
+#pragma unroll
+        for (std::uint32_t i = 0; i < 8; ++i) {
+          const std::uint32_t column = 8 * i + lane / 4;
+          std::uint32_t b[2];
+#pragma unroll
+          for (std::uint32_t q = 0; q < 2; ++q) {
+            b[q] = reinterpret_cast<const std::uint32_t*>(tiles[turn] +
+                                                          piece_of(column, 2 * half + q))[lane % 4];
+          }
+          mma_m16n8k32(sums[i], operands[half], b[0], b[1]);
+        }
+      }
+      __syncthreads();
+      step = next;
+    }
+    const bool paired = n % 2 == 0 && reinterpret_cast<std::uintptr_t>(y) % (2 * sizeof(Y)) == 0;
+#pragma unroll
+    for (std::uint32_t i = 0; i < 8; ++i) {
+      const std::uint32_t column = n0 + 8 * i + lane % 4 * 2;
+      if (column >= n) continue;
+      const bool both = column + 1 < n;
+      const float left = scales == nullptr ? 1.0f : scales[column];
+      const float right = scales == nullptr || !both ? 1.0f : scales[column + 1];
+#pragma unroll
+      for (std::uint32_t below = 0; below < 2; ++below) {
+        if (row + 8 * below >= m) continue;
+        const Vector<Y, 2> out = {
+            {from_float<Y>(left * static_cast<float>(sums[i][2 * below])),
+             from_float<Y>(right * static_cast<float>(sums[i][2 * below + 1]))}};
+        Y* to = y + (row + 8 * below) * n + column;
+        if (paired) {
+          *reinterpret_cast<Vector<Y, 2>*>(to) = out;
+        } else {
+          to[0] = out.at[0];
+          if (both) to[1] = out.at[1];
+        }
+      }
+    }
+  }
+}
+
+template <class Y>
+void run(const CudaContext& context, const Bitmap& bitmap, const ByteColumns& columns,
+         const WeightView& weights, const OutputView& output) {
+  const dim3 grid(
+      static_cast<unsigned>(ceil_div(output.m, imma_rows)),
+      static_cast<unsigned>(std::min<std::uint64_t>(ceil_div(output.n, imma_columns), 65535)));
+  expand_imma<Y><<<grid, imma_threads, 0, context.stream>>>(bitmap, columns, weights.scales,
+                                                            static_cast<Y*>(output.data), output.n);
+  check_launch();
+}
+
+bool is_hopper(const CudaContext& context) {
+  int major = 0;
+  check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, context.device));
+  return major == 9;
+}
+
+bool leaves_in_pieces(const WeightView& weights, const OutputView& output) {
+  return output.n % 8 == 0 && reinterpret_cast<std::uintptr_t>(output.data) % 16 == 0 &&
+         reinterpret_cast<std::uintptr_t>(weights.scales) % 8 == 0;
+}
+
+}  // namespace
+}  // namespace cuda
+
+std::size_t spmm_workspace_bytes(const CudaContext&, const Bitmap&, const WeightView& weights,
+                                 const OutputView&, const ExpandImma&) {
+  WorkspaceCarver carver;
+  cuda::ByteColumns(weights).carve(carver);
+  return carver.bytes();
+}
+
+void prepare(const CudaContext& context, const WeightView& weights, const ExpandImma&,
+             Workspace workspace) {
+  if (!is_quantised(weights.type)) {
+    throw Error(ErrorCode::invalid_argument, "expand_imma: W must be s8 or s4");
+  }
+  WorkspaceCarver carver(workspace);
+  cuda::ByteColumns columns(weights);
+  columns.carve(carver);
+  if (columns.steps == 0 || columns.columns == 0) return;
+  const dim3 grid(columns.columns / cuda::ByteColumns::padding, std::min(columns.steps, 65535u));
+  cuda::order_weights<<<grid, cuda::ByteColumns::padding, 0, context.stream>>>(weights, columns);
+  cuda::check_launch();
+}
+
+void spmm(const CudaContext& context, const Bitmap& bitmap, const WeightView& weights,
+          const OutputView& output, const ExpandImma& config, Workspace workspace) {
+  check_spmm(bitmap, weights, output, Space::device);
+  if (const std::string why = config.why_invalid(bitmap.layout, weights, output); !why.empty()) {
+    throw Error(ErrorCode::invalid_argument, "expand_imma: " + why);
+  }
+  if (output.m == 0 || output.n == 0) return;
+  WorkspaceCarver carver(workspace);
+  cuda::ByteColumns columns(weights);
+  columns.carve(carver);
+  if (columns.steps != 0 && cuda::is_hopper(context) && cuda::leaves_in_pieces(weights, output)) {
+    cuda::expand_imma_on_hopper(context, bitmap, columns, weights, output, config);
+  } else if (output.type == DType::f16) {
+    cuda::run<Half>(context, bitmap, columns, weights, output);
+  } else if (output.type == DType::bf16) {
+    cuda::run<Bfloat16>(context, bitmap, columns, weights, output);
+  } else {
+    cuda::run<float>(context, bitmap, columns, weights, output);
+  }
+}
+
+}  // namespace spiketune

@@ -1,0 +1,225 @@
+// Y = S·W with S a bitmap and W in bytes, for Hopper. As expand_tall.cu and expand.cu: a warp
+// copies 64 rows of tile_n columns of W by TMA, some steps ahead; each of two warpgroups makes
+// operands A of its rows in registers, of 32 columns of S at a time, and multiplies with wgmma.
+// Words of S come four steps at a time, sums leave through shared memory.
+
+#include "spiketune/kernels/cuda/expand_imma.cuh"
+
+#include <algorithm>
+
+#include "spiketune/core/cuda/check.hpp"
+#include "spiketune/kernels/cuda/sm90/expand.cuh"
+#include "spiketune/kernels/cuda/sm90/tile.cuh"
+#include "spiketune/kernels/cuda/sm90/wgmma_s8.cuh"
+
+namespace spiketune::cuda {
+namespace {
+
+constexpr int hopper_threads = 384;
+constexpr std::uint32_t consumer_warps = 8;
+/// Steps between the warpgroups of large tiles: fewer than W's buffers.
+constexpr std::uint32_t steps_apart = 3;
+static_assert(ByteColumns::step_rows == depth && depth == bit_row_bytes);
+
+/// blocks: of 64 rows, of a warpgroup.
+template <int blocks, int tile_n>
+struct Shape {
+  static constexpr std::uint32_t tile_m = 128 * blocks;
+  static constexpr int per_sm = blocks == 1 ? 2 : 1;
+  static constexpr std::uint32_t stages = blocks == 1 ? 8 : 12;
+  static constexpr std::uint32_t step_bytes = depth * tile_n;
+  static constexpr std::uint32_t staging_at = stages * step_bytes;
+  static constexpr int shared_bytes = staging_at + consumer_warps * staging_bytes + 1024;
+};
+
+/// Which of `count` buffers is next, and the parity of its use.
+template <std::uint32_t count>
+struct Turn {
+  std::uint32_t stage = 0;
+  std::uint32_t parity = 0;
+  __device__ void advance() {
+    if (++stage == count) {
+      stage = 0;
+      parity ^= 1;
+    }
+  }
+};
+
+template <class Y, int blocks, int tile_n>
+__global__ void __launch_bounds__(hopper_threads, (Shape<blocks, tile_n>::per_sm))
+    expand_imma_wgmma(const __grid_constant__ CUtensorMap w_map,
+                      const __grid_constant__ Bitmap bitmap, const float* __restrict__ scales,
+                      Y* __restrict__ y, std::uint32_t n) {
+  using Shape = Shape<blocks, tile_n>;
+  constexpr std::uint32_t tile_m = Shape::tile_m;
+  extern __shared__ std::uint8_t shared[];
+  __shared__ std::uint64_t full_states[Shape::stages];
+  __shared__ std::uint64_t empty_states[Shape::stages];
+  const CopyBarriers full(full_states);
+  const CopyBarriers empty(empty_states);
+  // The swizzle works on addresses: buffers begin at multiples of 1024 bytes.
+  std::uint8_t* buffers = shared + (1024 - shared_address(shared) % 1024) % 1024;
+  if (threadIdx.x == 0) {
+    for (std::uint32_t i = 0; i < Shape::stages; ++i) {
+      full.init(i, 1);
+      empty.init(i, consumer_warps);
+    }
+    fence_barriers();
+  }
+  __syncthreads();
+
+  const std::uint64_t m = bitmap.layout.m();
+  const auto tiles_m = static_cast<std::uint32_t>(ceil_div(m, tile_m));
+  const std::uint32_t tiles = tiles_m * static_cast<std::uint32_t>(ceil_div(n, tile_n));
+  const auto columns =
+      static_cast<std::uint32_t>(ceil_div(n, ByteColumns::padding) * ByteColumns::padding);
+  const auto first_row = [&](std::uint32_t tile) { return std::uint64_t{tile % tiles_m} * tile_m; };
+  const std::uint32_t warp = threadIdx.x / 32;
+  const std::uint32_t lane = threadIdx.x % 32;
+  Turn<Shape::stages> turn;
+  if (warp >= consumer_warps) {
+    leave_registers<24>();
+    if (warp != consumer_warps) return;
+    for (std::uint32_t tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
+      Steps steps(bitmap, first_row(tile), tile_m / 64);
+      for (std::uint32_t step; (step = steps.next()) < steps.count(); turn.advance()) {
+        if (lane == 0) {
+          empty.wait(turn.stage, turn.parity ^ 1);
+          full.arrive_expecting(turn.stage, Shape::step_bytes);
+          copy_box(buffers + turn.stage * Shape::step_bytes, &w_map, 0,
+                   step * columns + tile / tiles_m * tile_n, full.at(turn.stage));
+        }
+        __syncwarp();
+      }
+    }
+    return;
+  }
+
+  take_registers<Shape::per_sm == 1 ? 240 : 104>();
+  const std::uint64_t described = describe_bits(buffers);
+  using Cursor = FourStepCursor<blocks, 1>;
+  const std::uint32_t group = warp / 4;
+  const std::uint32_t group_row = group * (64 * blocks);
+  Cursor cursor(bitmap, first_row(blockIdx.x), group_row, tile_m / 64);
+  // Where no tile follows, no sums are written beside products.
+  Apart apart(group, Shape::per_sm == 1 && tiles > gridDim.x ? steps_apart : 0);
+  for (std::uint32_t tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
+    std::int32_t sums[blocks][tile_n / 2] = {};
+    std::uint32_t operands[2][blocks][4];
+    std::uint32_t used = Shape::stages;  // buffer of the step before, if any
+    const auto release = [&] {
+      if (used != Shape::stages && lane == 0) empty.arrive(used);
+    };
+    for (bool more = true; more;) {
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        more = more && cursor.step(j) < cursor.count();
+        if (!more) continue;
+        apart.step();
+        full.wait(turn.stage, turn.parity);
+        const std::uint64_t b = described + turn.stage * (Shape::step_bytes >> 4);
+#pragma unroll
+        for (int half = 0; half < 2; ++half) {
+          cursor.expand_bytes(j, lane, half, operands[half]);
+          if (half == 1 && j == 3) cursor.advance();
+          begin_products();
+#pragma unroll
+          for (int block = 0; block < blocks; ++block) {
+            multiply_bytes<tile_n>(sums[block], operands[half][block], b + half * next_256_bits);
+          }
+          commit_products();
+          wait_for_products<1>();
+          if (half == 0) release();
+        }
+        used = turn.stage;
+        turn.advance();
+      }
+    }
+    const std::uint32_t column = tile / tiles_m * tile_n;
+    // The next tile's first words come while this one's products end and its sums are written.
+    const std::uint32_t next = tile + gridDim.x;
+    if (next < tiles) cursor = Cursor(bitmap, first_row(next), group_row, tile_m / 64);
+    float of_columns[tile_n / 32];  // the scales of columns lane, lane + 32, ...
+#pragma unroll
+    for (int i = 0; i < tile_n / 32; ++i) {
+      const std::uint32_t at = column + 32 * i + lane;
+      of_columns[i] = scales != nullptr && at < n ? __ldg(scales + at) : 1.0f;
+    }
+    wait_for_products<0>();
+    release();
+    float of_sums[tile_n / 4];  // those of columns 8·i + 2·(lane % 4) and the next
+#pragma unroll
+    for (int i = 0; i < tile_n / 4; ++i) {
+      const int at = i / 2 * 8 + i % 2;
+      of_sums[i] = __shfl_sync(0xffffffffu, of_columns[at / 32], at % 32 + 2 * (lane % 4));
+    }
+#pragma unroll
+    for (int block = 0; block < blocks; ++block) {
+      keep_in_place(sums[block]);
+      store_rows<tile_n>(
+          [&](int i) { return static_cast<float>(sums[block][i]) * of_sums[i / 4 * 2 + i % 2]; },
+          TileRows(y, first_row(tile) + group_row + 64 * block + warp % 4 * warp_rows, m, column,
+                   n),
+          buffers + Shape::staging_at + warp * staging_bytes, lane);
+    }
+  }
+  apart.end();
+}
+
+template <class Y, int blocks, int tile_n>
+void launch(const CudaContext& context, const Bitmap& bitmap, const ByteColumns& columns,
+            const WeightView& weights, const OutputView& output, std::uint64_t multiprocessors) {
+  using Shape = Shape<blocks, tile_n>;
+  const auto kernel = expand_imma_wgmma<Y, blocks, tile_n>;
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                             Shape::shared_bytes));
+  const std::uint64_t tiles = ceil_div(output.m, Shape::tile_m) * ceil_div(output.n, tile_n);
+  const CUtensorMap map = map_matrix(CU_TENSOR_MAP_DATA_TYPE_UINT8, columns.bytes,
+                                     std::uint64_t{columns.steps} * columns.columns, depth, depth,
+                                     tile_n, depth, CU_TENSOR_MAP_SWIZZLE_64B);
+  kernel<<<static_cast<unsigned>(std::min(tiles, multiprocessors * Shape::per_sm)), hopper_threads,
+           Shape::shared_bytes, context.stream>>>(map, bitmap, weights.scales,
+                                                  static_cast<Y*>(output.data), output.n);
+  check_launch();
+}
+
+/// Whether tiles of 256 × 128 take the product sooner than those of 128 × 64, which read W twice as
+/// often.
+bool wants_large_tiles(const ExpandImma& config, const OutputView& output,
+                       std::uint64_t multiprocessors) {
+  if (config.tile_m != 0 || config.tile_n != 0) return config.tile_m == 256 || config.tile_n == 128;
+  const auto time = [&](std::uint64_t tile_m, std::uint64_t tile_n, double slowness) {
+    const std::uint64_t tiles = ceil_div(output.m, tile_m) * ceil_div(output.n, tile_n);
+    return static_cast<double>(ceil_div(tiles, multiprocessors) * tile_m * tile_n) * slowness;
+  };
+  return time(256, 128, 1) <= time(128, 64, 1.4);
+}
+
+template <class Y>
+void run(const CudaContext& context, const Bitmap& bitmap, const ByteColumns& columns,
+         const WeightView& weights, const OutputView& output, const ExpandImma& config) {
+  int count = 0;
+  check(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, context.device));
+  const auto multiprocessors = static_cast<std::uint64_t>(count);
+  if (wants_large_tiles(config, output, multiprocessors)) {
+    launch<Y, 2, 128>(context, bitmap, columns, weights, output, multiprocessors);
+  } else {
+    launch<Y, 1, 64>(context, bitmap, columns, weights, output, multiprocessors);
+  }
+}
+
+}  // namespace
+
+void expand_imma_on_hopper(const CudaContext& context, const Bitmap& bitmap,
+                           const ByteColumns& columns, const WeightView& weights,
+                           const OutputView& output, const ExpandImma& config) {
+  if (output.type == DType::f16) {
+    run<Half>(context, bitmap, columns, weights, output, config);
+  } else if (output.type == DType::bf16) {
+    run<Bfloat16>(context, bitmap, columns, weights, output, config);
+  } else {
+    run<float>(context, bitmap, columns, weights, output, config);
+  }
+}
+
+}  // namespace spiketune::cuda
