@@ -6,7 +6,6 @@
 #include <functional>
 #include <iosfwd>
 #include <memory>
-#include <iosfwd>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>

@@ -3,8 +3,8 @@
 #include "spiketune/autotune/replay.hpp"
 
 #include <gtest/gtest.h>
-#include <zlib.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include <atomic>
 #include <cmath>
