@@ -47,6 +47,27 @@ def test_other_streams():
     assert (by_argument.decode() == x).all() and (by_context.decode() == x).all()
 
 
+def test_a_slice_is_copied_first():
+    x = spikes()
+    assert (spiketune.encode(x.transpose(1, 2)).decode() == x.transpose(1, 2)).all()
+    assert spiketune.encode(x[:, :0]).decode().shape == (3, 0, 134)
+
+
+def test_memory_is_pytorchs_and_lives_as_long_as_its_arrays():
+    x = spikes((1, 1024, 1024))
+    before = torch.cuda.memory_allocated()
+    encoded = spiketune.encode(x)
+    expected = encoded.column_indices.clone()
+    columns = encoded.column_indices
+    del encoded
+    spiketune.encode(spikes((1, 1024, 1024)))  # takes what was free
+    assert (columns == expected).all()
+    del columns, expected
+    assert torch.cuda.memory_allocated() == before
+    with pytest.raises(spiketune.Error, match="memory"):
+        spiketune.encode(x, capacity=1 << 40)
+
+
 def test_graph():
     x = spikes()
     w = torch.randint(-4, 5, (134, 16), device="cuda").half()
