@@ -74,9 +74,11 @@ void multiply(const ContextT& context, const Format& format, const WeightView& w
               const OutputView& output, const Allocate& allocate) {
 #if SPIKETUNE_HAVE_CUDA
   if constexpr (std::is_same_v<Format, Csr> && std::is_same_v<ContextT, CudaContext>) {
-    // Wide slabs read W once for each block; narrow ones are no faster than W from L2.
+    // Slabs of W in shared memory: for one-bit spikes of any K, by lists made for them; for others
+    // where slabs are wide, since narrow ones are no faster than W from L2.
     const bool wide = std::uint64_t{weights.k} * 64 * bits_of(weights.type) / 8 <= 226 * 1024;
-    if (wide && SlabGather{}.why_invalid(format.layout, weights, output).empty()) {
+    const bool binary = format.layout.value_type == DType::bit;
+    if ((binary || wide) && SlabGather{}.why_invalid(format.layout, weights, output).empty()) {
       try {
         return run(context, format, weights, output, SlabGather{}, allocate);
       } catch (const Error& error) {  // a GPU with less shared memory
