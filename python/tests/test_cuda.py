@@ -1,5 +1,8 @@
 """PyTorch's tensors on a CUDA device, against the host."""
 
+import subprocess
+import sys
+
 import pytest
 
 import spiketune
@@ -78,6 +81,18 @@ def test_graph():
     x.copy_(spikes(density=0.7))
     graph.replay()
     assert (y == x.reshape(-1, 134).float() @ w.float()).all()
+
+
+def test_a_graph_cannot_wait():
+    # In a process of its own: PyTorch's random numbers do not survive a capture that failed.
+    code = """
+import torch, spiketune
+x = torch.ones((4, 64), dtype=torch.uint8, device="cuda")
+with torch.cuda.graph(torch.cuda.CUDAGraph()):
+    spiketune.encode(x)
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert result.returncode == 1 and "StreamCaptureUnsupported" in result.stderr
 
 
 def test_errors_come_when_asked_for():
