@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Optional
 
 import torch
 from torch import Tensor
@@ -68,11 +68,11 @@ def _forward(spikes: Tensor, weight: Tensor, format: str) -> tuple[Tensor, Tenso
 
 
 def _weight_gradient(bits: Tensor, k: int, grad: Tensor) -> Tensor:
-    """Sᵀ·dY, [K, N]: on a device of S made dense from its bits, on the host of the columns of S encoded from them."""
+    """dYᵀ·S, [N, K]: on a device of S made dense from its bits, on the host of the columns of S encoded from them."""
     if bits.is_cuda:
         dense = spiketune.encode(bits, "dense", params={"type": _NAMES[grad.dtype]}, k=k, wait=False)
-        return dense.values.view(-1, k).t() @ grad
-    return _product(spiketune.encode(bits, "csc", k=k, wait=False), k, grad.contiguous(), transposed=True)
+        return grad.t() @ dense.values.view(-1, k)
+    return _product(spiketune.encode(bits, "csc", k=k, wait=False), k, grad.contiguous(), transposed=True).t()
 
 
 _NAMES = {torch.float16: "f16", torch.bfloat16: "bf16", torch.float32: "f32"}
@@ -90,31 +90,27 @@ def _save(ctx, spikes: Tensor, weight: Tensor, bits: Tensor, mask_input_grad: bo
     ctx.save_for_backward(bits, weight)
 
 
-def _gradients(ctx, grad: Tensor, weight_gradient):
-    bits, weight = ctx.saved_tensors
-    grad_spikes = grad_weight = None
-    if ctx.needs_input_grad[0]:
-        grad_spikes = (grad @ weight.t()).to(ctx.spike_dtype)
-        if ctx.mask_input_grad:
-            grad_spikes = grad_spikes * _unpack(bits, ctx.k).to(grad_spikes.dtype)
-    if ctx.needs_input_grad[1]:
-        grad_weight = weight_gradient(bits, ctx.k, grad)
-    return grad_spikes, grad_weight, None, None
+def _spike_gradient(ctx, grad: Tensor, bits: Tensor, weight_nk: Tensor) -> Tensor:
+    result = (grad @ weight_nk).to(ctx.spike_dtype)
+    return result * _unpack(bits, ctx.k).to(result.dtype) if ctx.mask_input_grad else result
 
 
 class _Linear(torch.autograd.Function):
-    """What runs at once; the operator below is what torch.compile traces, and costs more a call."""
+    """S·Wᵀ + bias of W [N, K], in one node of the graph. The operator below is what torch.compile traces."""
 
     @staticmethod
-    def forward(ctx, spikes, weight, format, mask_input_grad):
-        result, bits = _forward(spikes, weight, format)
+    def forward(ctx, spikes, weight, bias, format, mask_input_grad):
+        result, bits = _forward(spikes, weight.t(), format)
         _save(ctx, spikes, weight, bits, mask_input_grad)
-        return result
+        return result if bias is None else result.add_(bias)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
-        return _gradients(ctx, grad, _weight_gradient)
+        bits, weight = ctx.saved_tensors
+        of_spikes, of_weight, of_bias = ctx.needs_input_grad[:3]
+        return (_spike_gradient(ctx, grad, bits, weight) if of_spikes else None, _weight_gradient(bits, ctx.k, grad) if of_weight else None,
+                grad.sum(0) if of_bias else None, None, None)
 
 
 @torch.library.custom_op("spiketune::linear", mutates_args=())
@@ -130,7 +126,8 @@ def _(spikes: Tensor, weight: Tensor, format: str, mask_input_grad: bool) -> tup
 
 @torch.library.custom_op("spiketune::transposed_product", mutates_args=())
 def _transposed_product(bits: Tensor, k: int, grad: Tensor) -> Tensor:
-    return _weight_gradient(bits, k, grad)
+    """Sᵀ·dY, [K, N]."""
+    return _weight_gradient(bits, k, grad).t().contiguous()
 
 
 @_transposed_product.register_fake
@@ -145,7 +142,22 @@ def _setup_context(ctx, inputs, output):
     _save(ctx, spikes, weight, bits, mask_input_grad)
 
 
-_linear.register_autograd(lambda ctx, grad, _: _gradients(ctx, grad, _transposed_product), setup_context=_setup_context)
+def _backward(ctx, grad, _):
+    bits, weight = ctx.saved_tensors
+    of_spikes, of_weight = ctx.needs_input_grad[:2]
+    return (_spike_gradient(ctx, grad, bits, weight.t()) if of_spikes else None, _transposed_product(bits, ctx.k, grad) if of_weight else None,
+            None, None)
+
+
+_linear.register_autograd(_backward, setup_context=_setup_context)
+
+
+def linear(spikes: Tensor, weight: Tensor, bias: Optional[Tensor], format: Format, mask_input_grad: bool) -> Tensor:
+    """S·Wᵀ + bias: spike_linear of W as nn.Linear has it, [N, K]."""
+    if not torch.compiler.is_compiling():
+        return _Linear.apply(spikes, weight, bias, format, mask_input_grad)
+    product = _linear(spikes, weight.t(), format, mask_input_grad)[0]
+    return product if bias is None else product + bias
 
 
 def spike_linear(spikes: Tensor, weight: Tensor, format: Format = "csr", mask_input_grad: bool = False) -> Tensor:
@@ -159,6 +171,4 @@ def spike_linear(spikes: Tensor, weight: Tensor, format: Format = "csr", mask_in
     2 bytes an element (4 where K is above 65,536), until the product is done, and the gradient of W takes S in the type
     of W, until it is.
     """
-    if torch.compiler.is_compiling():
-        return _linear(spikes, weight, format, mask_input_grad)[0]
-    return _Linear.apply(spikes, weight, format, mask_input_grad)
+    return linear(spikes, weight.t(), None, format, mask_input_grad)
