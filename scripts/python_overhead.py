@@ -6,7 +6,8 @@ usage: scripts/python_overhead.py [--large] [--train]
 Small inputs first, where a call is nothing but overhead: on the host (NumPy's arrays) and, where there is a GPU, with
 PyTorch's tensors there. `host` is until the call returns, `done` until the device is idle too.
 --large: 4096 x 4096 bytes to CSR beside torch.to_sparse_csr, products beside PyTorch's sparse CSR. Cold: a write of
-256 MB before each sample; medians of wall-clock times from an idle device to an idle device.
+256 MB before each sample; medians of wall-clock times from an idle device to an idle device, so that a copy of the
+bytes, the yardstick, takes its launch and its wait too. `repeated`: a call of many, one after the other.
 --train: a step of SpikeLinear beside one of nn.Linear.
 """
 
@@ -59,6 +60,10 @@ def cold(call, samples=15):
     return statistics.median(times[3:])
 
 
+def repeated(call):
+    return per_call(call, 30, 5, torch.cuda.synchronize)[1]
+
+
 def random_spikes(m, k, density):
     return (torch.rand((m, k), device="cuda") < density).to(torch.uint8)
 
@@ -88,21 +93,21 @@ def small():
         both(f"cuda: encode {name}, 256 x 256", lambda: spiketune.encode(x, name))
         both(f"cuda: encode {name}, wait=False", lambda: spiketune.encode(x, name, wait=False))
         both(f"cuda: spmm {name}, 256 x 256 x 64", lambda: spiketune.spmm(encoded, w))
-    stream = torch.cuda.current_stream()
-    both("cuda: encode csr, wait=False, stream given", lambda: spiketune.encode(x, wait=False, stream=stream))
-    encoded = spiketune.encode(x)
-    both("cuda: spmm csr, stream given", lambda: spiketune.spmm(encoded, w, stream=stream))
 
 
 def large():
     for density in (0.01, 0.05, 0.1):
         x = random_spikes(4096, 4096, density)
         half = x.half()
+        name = f"encode 4096 x 4096, {density:.0%}"
+        show(f"{name}: a copy", cold(lambda: x.clone()), f"repeated {repeated(lambda: x.clone()):.1f}")
         theirs = min(cold(lambda: x.to_sparse_csr()), cold(lambda: half.to_sparse_csr()))
-        show(f"encode 4096 x 4096, {density:.0%}: torch.to_sparse_csr", theirs)
+        theirs_repeated = min(repeated(lambda: x.to_sparse_csr()), repeated(lambda: half.to_sparse_csr()))
+        show(f"{name}: torch.to_sparse_csr", theirs, f"repeated {theirs_repeated:.1f}")
         for wait in (True, False):
             ours = cold(lambda: spiketune.encode(x, wait=wait))
-            show(f"encode 4096 x 4096, {density:.0%}: csr, wait={wait}", ours, f"{theirs / ours:.1f} x")
+            again = repeated(lambda: spiketune.encode(x, wait=wait))
+            show(f"{name}: csr, wait={wait}", ours, f"{theirs / ours:.1f} x; repeated {again:.1f}, {theirs_repeated / again:.1f} x")
     for m, k, n in ((4096, 1024, 1024), (4096, 4096, 4096)):
         w = torch.randint(-2, 3, (k, n), device="cuda").half()
         for density in (0.01, 0.05, 0.1):
@@ -111,14 +116,16 @@ def large():
             sparse = x.half().to_sparse_csr()
             expected = x.half() @ w
             assert (spiketune.spmm(csr, w) == x.float() @ w.float()).all()
-            theirs = cold(lambda: sparse @ w)
+            theirs, theirs_repeated = cold(lambda: sparse @ w), repeated(lambda: sparse @ w)
             name = f"spmm {m} x {k} x {n}, {density:.0%}"
-            show(f"{name}: torch.sparse", theirs, f"dense {cold(lambda: x.half() @ w):.1f}")
+            half = x.half()
+            show(f"{name}: torch.sparse", theirs, f"repeated {theirs_repeated:.1f}; dense {cold(lambda: half @ w):.1f}")
             for format, encoded in (("csr", csr), ("bitmap", bitmap)):
                 out = torch.empty_like(expected)
                 ours = cold(lambda: spiketune.spmm(encoded, w, out=out))
                 assert (out == expected).all()
-                show(f"{name}: {format}", ours, f"{theirs / ours:.1f} x; to float32 {cold(lambda: spiketune.spmm(encoded, w)):.1f}")
+                again = repeated(lambda: spiketune.spmm(encoded, w, out=out))
+                show(f"{name}: {format}", ours, f"{theirs / ours:.1f} x; repeated {again:.1f}, {theirs_repeated / again:.1f} x")
 
 
 def train():
@@ -141,12 +148,17 @@ def train():
             show(f"step {m} x {k} x {n}: {name}", cold(lambda: step(layer)), f"host {per_call(lambda: step(layer), 50, 5, torch.cuda.synchronize)[0]:.1f}")
 
 
-parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("--large", action="store_true")
-parser.add_argument("--train", action="store_true")
-arguments = parser.parse_args()
-small()
-if arguments.large:
-    large()
-if arguments.train:
-    train()
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--large", action="store_true")
+    parser.add_argument("--train", action="store_true")
+    arguments = parser.parse_args()
+    small()
+    if arguments.large:
+        large()
+    if arguments.train:
+        train()
+
+
+if __name__ == "__main__":
+    main()
