@@ -194,8 +194,8 @@ class EncodedOn final : public AnyEncoded {
     const bool together = bytes <= stored / 16;
     storage_ = allocate(together ? stored + bytes : stored);
     bind(format_, storage_.data);
-    const Block own = together ? Block{} : allocate(bytes);
-    void* workspace = together ? static_cast<std::byte*>(storage_.data) + stored : own.data;
+    const Block scratch = together ? Block{} : allocate(bytes);
+    void* workspace = together ? static_cast<std::byte*>(storage_.data) + stored : scratch.data;
     encode(context_, spikes, format_, {static_cast<std::byte*>(workspace), bytes});
   }
 
