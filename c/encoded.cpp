@@ -1,6 +1,8 @@
 #include "encoded.hpp"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <map>
 #include <type_traits>
 #include <utility>
@@ -8,6 +10,9 @@
 #include "spiketune/autotune/builtin_formats.hpp"
 #include "spiketune/autotune/fields.hpp"
 #include "spiketune/core/error.hpp"
+#if SPIKETUNE_HAVE_CUDA
+#include "spiketune/core/cuda/fetch.hpp"
+#endif
 
 namespace spiketune::bindings {
 namespace {
@@ -23,16 +28,15 @@ AnyArray any_array(const AnyArray& array) {
   return array;
 }
 
-/// Counters by way of pinned memory, so that the wait is one wait.
 EncodeStatus status_of(const HostContext&, const EncodeStatus* status) {
   return *status;
 }
 #if SPIKETUNE_HAVE_CUDA
 EncodeStatus status_of(const CudaContext& context, const EncodeStatus* status) {
-  static thread_local const Buffer pinned = allocate_pinned(context, sizeof(EncodeStatus));
-  copy(context, pinned.data(), status, sizeof(EncodeStatus));
-  synchronize(context);
-  return *static_cast<const EncodeStatus*>(pinned.data());
+  std::array<std::uint64_t, 4> words;
+  static_assert(sizeof words == sizeof *status);
+  fetch(context, words.data(), reinterpret_cast<const std::uint64_t*>(status), words.size());
+  return std::bit_cast<EncodeStatus>(words);
 }
 #endif
 
@@ -74,9 +78,11 @@ void multiply(const ContextT& context, const Format& format, const WeightView& w
               const OutputView& output, const Allocate& allocate) {
 #if SPIKETUNE_HAVE_CUDA
   if constexpr (std::is_same_v<Format, Csr> && std::is_same_v<ContextT, CudaContext>) {
-    // Wide slabs read W once for each block; narrow ones are no faster than W from L2.
+    // Slabs of W in shared memory: for one-bit spikes of any K, by lists made for them; for others
+    // where slabs are wide, since narrow ones are no faster than W from L2.
     const bool wide = std::uint64_t{weights.k} * 64 * bits_of(weights.type) / 8 <= 226 * 1024;
-    if (wide && SlabGather{}.why_invalid(format.layout, weights, output).empty()) {
+    const bool binary = format.layout.value_type == DType::bit;
+    if ((binary || wide) && SlabGather{}.why_invalid(format.layout, weights, output).empty()) {
       try {
         return run(context, format, weights, output, SlabGather{}, allocate);
       } catch (const Error& error) {  // a GPU with less shared memory
@@ -182,11 +188,15 @@ class EncodedOn final : public AnyEncoded {
       require(!request.wide_indices, ErrorCode::unsupported,
               "indices of 32 bits for any K are an option of csr and coo");
     }
-    storage_ = allocate(storage_bytes(format_));
-    bind(format_, storage_.data);
+    // One block for both where the workspace, which then lives as long as the encoding, is little.
+    const std::size_t stored = storage_bytes(format_);
     const std::size_t bytes = encode_workspace_bytes(context_, spikes, format_);
-    const Block workspace = bytes == 0 ? Block{} : allocate(bytes);
-    encode(context_, spikes, format_, {static_cast<std::byte*>(workspace.data), bytes});
+    const bool together = bytes <= stored / 16;
+    storage_ = allocate(together ? stored + bytes : stored);
+    bind(format_, storage_.data);
+    const Block scratch = together ? Block{} : allocate(bytes);
+    void* workspace = together ? static_cast<std::byte*>(storage_.data) + stored : scratch.data;
+    encode(context_, spikes, format_, {static_cast<std::byte*>(workspace), bytes});
   }
 
   void accept(const EncodeStatus& counts) const {

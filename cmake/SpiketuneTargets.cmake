@@ -77,7 +77,7 @@ endif()
 file(GLOB autotune_sources CONFIGURE_DEPENDS datasets/*.cpp datasets/host/*.cpp datasets/readers/*.cpp autotune/*.cpp
      autotune/host/*.cpp kernels/baselines/host/*.cpp)
 if(SPIKETUNE_HAVE_CUDA)
-  file(GLOB cuda_sources CONFIGURE_DEPENDS core/cuda/*.cpp encoders/cuda/*.cu kernels/cuda/*.cu
+  file(GLOB cuda_sources CONFIGURE_DEPENDS core/cuda/*.cpp core/cuda/*.cu encoders/cuda/*.cu kernels/cuda/*.cu
        kernels/cuda/sm90/*.cu)
   spiketune_library(cuda ${cuda_sources})
   target_link_libraries(spiketune_cuda PUBLIC spiketune_host CUDA::cudart_static)

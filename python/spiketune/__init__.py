@@ -20,7 +20,7 @@ import sys
 from typing import Any, Literal, Optional
 
 from . import _core
-from ._arrays import DeviceArray, Where, device_of, native
+from ._arrays import DeviceArray, Where, device_of, is_contiguous, native
 from ._core import Error
 from ._encoded import Encoded, RowOrder
 from ._program import plan, sweep, tune
@@ -75,13 +75,15 @@ def encode(
 
     Throws Error for a NaN, a value that is not of the kind, a wrong shape or type.
     """
+    text = None if params is None else json.dumps(params)
+    options = (format, text, kind, row_order, encoded_order or row_order, k, capacity, density, wait, indices == "int32")
+    if stream is None and _core.takes_as_it_is(spikes):
+        return Encoded(_core.encode(spikes, *options, None, None))
     array, kept = native(spikes, "spikes")
     where = Where(spikes, device_of(array), stream)
-    text = None if params is None else json.dumps(params)
-    core = _core.encode(array, format, text, kind, row_order, encoded_order or row_order, k, capacity, density, wait,
-                        indices == "int32", where.stream, where.allocate)
+    core = _core.encode(array, *options, where.stream, where.allocate)
     del kept
-    return Encoded(core, where)
+    return Encoded(core)
 
 
 def spmm(
@@ -98,6 +100,11 @@ def spmm(
     transposed: Sᵀ·W, [K, N], of W [T * rows, N]; for encodings as csc
     out: an array to write into, float32 or of the type of W
     """
+    if stream is None and _core.takes_as_it_is(weights) and (out is None or _core.takes_as_it_is(out)):
+        made = _core.spmm(encoded._core, weights, out, transposed, None, None)
+        return made if out is None else out
+    if out is not None and not is_contiguous(out):
+        raise Error("out must be contiguous")
     array, kept = native(weights, "W")
     where = Where(weights, device_of(array), stream)
     result = out

@@ -74,6 +74,13 @@ def _from_cuda_array_interface(array: Any, interface: dict[str, Any], what: str)
     return interface["data"][0], tuple(shape), name, device if isinstance(device, int) else 0
 
 
+def is_contiguous(array: Any) -> bool:
+    """False where native() would make a copy."""
+    if torch_of(array) is not None:
+        return array.is_contiguous()
+    return not isinstance(array, np.ndarray) or array.flags.c_contiguous
+
+
 def device_of(array: Native) -> int:
     """CUDA device of a native array; -1: the host's."""
     if isinstance(array, tuple):
@@ -84,21 +91,18 @@ def device_of(array: Native) -> int:
 
 
 class Where:
-    """Where a call runs: the stream, and who allocates. Made anew for each call."""
+    """Where a call runs: the stream, and who allocates."""
 
-    __slots__ = ("device", "stream", "torch", "_other_stream")
+    __slots__ = ("device", "stream", "torch")
 
     def __init__(self, array: Any, device: int, stream: Any):
         self.device = device
         self.torch = torch_of(array) if device >= 0 else None
         self.stream = 0
-        self._other_stream = False
         if device < 0:
             return
         if self.torch is not None:
-            current = self.torch.cuda.current_stream(device).cuda_stream
-            self.stream = current if stream is None else _stream_address(stream)
-            self._other_stream = self.stream != current
+            self.stream = self.torch.cuda.current_stream(device).cuda_stream if stream is None else _stream_address(stream)
         elif stream is not None:
             self.stream = _stream_address(stream)
         elif type(array).__module__.partition(".")[0] == "cupy":
@@ -111,7 +115,7 @@ class Where:
             memory = _core.allocate_device(size, self.device, self.stream)
             return DeviceArray(memory, memory.data_ptr(), shape, dtype, self.device, self.stream)
         torch = self.torch
-        if not self._other_stream:
+        if torch.cuda.current_stream(self.device).cuda_stream == self.stream:
             return torch.empty(shape, dtype=torch_type(torch, dtype), device=self._torch_device())
         with torch.cuda.stream(torch.cuda.ExternalStream(self.stream, device=self.device)):
             return torch.empty(shape, dtype=torch_type(torch, dtype), device=self._torch_device())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 import warnings
 from typing import Any, Literal
 
 import numpy as np
 
 from . import _core
-from ._arrays import DeviceArray, Where, native, torch_type
+from ._arrays import DeviceArray, Where, native, torch_of, torch_type
 from ._core import Error
 
 RowOrder = Literal["time-major", "token-major"]
@@ -22,9 +23,8 @@ class Encoded:
     (`wait=False`), the first time that one is asked for; so do its errors.
     """
 
-    def __init__(self, core: _core.Encoded, where: Where):
+    def __init__(self, core: _core.Encoded):
         self._core = core
-        self._where = where
 
     @property
     def format(self) -> str:
@@ -78,10 +78,11 @@ class Encoded:
         if self.device < 0 or array is None:
             return array
         offset, address, size, dtype = array
-        if self._where.torch is None:
-            return DeviceArray(self._core, address, (size,), dtype, self.device, self._where.stream)
-        item = torch_type(self._where.torch, dtype)
-        return self._core.storage[offset : offset + size * item.itemsize].view(item)
+        storage = self._core.storage
+        if storage is None:
+            return DeviceArray(self._core, address, (size,), dtype, self.device, self._core.stream)
+        item = torch_type(sys.modules["torch"], dtype)
+        return storage[offset : offset + size * item.itemsize].view(item)
 
     def __getattr__(self, name: str) -> Any:
         if not name.startswith("_"):
@@ -107,8 +108,9 @@ class Encoded:
         encoding."""
         if self.device < 0:
             return self._core.decode()
-        spikes = self._where.empty(self.shape, "f32" if self._core.kind == "graded" else "u8")
-        self._core.decode_into(native(spikes, "spikes")[0], self._where.stream)
+        where = Where(self._core.storage, self.device, self._core.stream)
+        spikes = where.empty(self.shape, "f32" if self._core.kind == "graded" else "u8")
+        self._core.decode_into(native(spikes, "spikes")[0], where.stream)
         return spikes
 
     def to_scipy(self) -> Any:
@@ -135,8 +137,8 @@ class Encoded:
         array = self._array(name)
         if self.device < 0:
             return array
-        if self._where.torch is not None:
-            array = (array.float() if array.dtype == self._where.torch.bfloat16 else array).cpu().numpy()
+        if torch_of(array) is not None:
+            array = (array.float() if array.dtype == torch_of(array).bfloat16 else array).cpu().numpy()
         else:
             import cupy
 

@@ -2,7 +2,9 @@
 
 #include <nanobind/stl/string.h>
 
+#include <algorithm>
 #include <array>
+#include <memory>
 #include <utility>
 
 #include "spiketune/core/error.hpp"
@@ -55,9 +57,76 @@ struct PythonOwner {
   }
 };
 
-struct OwnerOfPython {  // tells such a block from spiketune's own
-  void operator()(PythonOwner* owner) const { delete owner; }
+/// Tells a block of that owner from others.
+template <class Owner>
+struct OwnerOfKind {
+  void operator()(Owner* owner) const { delete owner; }
 };
+
+template <class Owner>
+Block block_of(void* data, Owner* owner) {
+  return {data, std::shared_ptr<Owner>(owner, OwnerOfKind<Owner>{})};
+}
+
+template <class Owner>
+Owner* owner_of(const Block& block) {
+  const bool same = std::get_deleter<OwnerOfKind<Owner>>(block.owner) != nullptr;
+  return same ? static_cast<Owner*>(block.owner.get()) : nullptr;
+}
+
+bool is_contiguous(const nb::dlpack::dltensor& tensor) {
+  if (std::find(tensor.shape, tensor.shape + tensor.ndim, 0) != tensor.shape + tensor.ndim) {
+    return true;
+  }
+  std::int64_t expected = 1;
+  for (std::int32_t i = tensor.ndim; i-- > 0;) {
+    if (tensor.shape[i] != 1 && tensor.strides[i] != expected) return false;
+    expected *= tensor.shape[i];
+  }
+  return true;
+}
+
+/// CUDA device; -1: the host's.
+int device_of(std::int32_t kind, std::int32_t index, const char* what) {
+  if (kind == nb::device::cuda::value) return index;
+  if (kind == nb::device::cpu::value) return -1;
+  throw Error(ErrorCode::unsupported,
+              std::string(what) + " must be in the memory of the host or of a CUDA device");
+}
+
+ArrayIn array_of_torch(const ExchangeApi& api, nb::handle array, const char* what) {
+  nb::dlpack::dltensor tensor;
+  if (api.view(array.ptr(), &tensor) != 0) {
+    PyErr_Clear();
+    const nb::object layout = array.attr("layout"), device = array.attr("device");
+    const std::string kind = nb::str(layout).c_str();
+    if (kind != "torch.strided") {
+      throw Error(ErrorCode::unsupported, std::string(what) + " must be strided, not " + kind);
+    }
+    throw Error(ErrorCode::unsupported,
+                std::string(what) +
+                    " must be in the memory of the host or of a CUDA device, not on " +
+                    nb::str(device).c_str());
+  }
+  ArrayIn result;
+  if (!is_contiguous(tensor)) {
+    nb::object copy = array.attr("contiguous")();
+    result = array_of_torch(api, copy, what);
+    result.keep = std::move(copy);
+    return result;
+  }
+  // PyTorch computes with signed words.
+  if (tensor.dtype.code == static_cast<std::uint8_t>(nb::dlpack::dtype_code::Int) &&
+      tensor.dtype.bits == 32) {
+    tensor.dtype.code = static_cast<std::uint8_t>(nb::dlpack::dtype_code::UInt);
+  }
+  result.device = device_of(tensor.device.device_type, tensor.device.device_id, what);
+  result.data = static_cast<std::byte*>(tensor.data) + tensor.byte_offset;
+  result.shape.assign(tensor.shape, tensor.shape + tensor.ndim);
+  result.type = type_of(tensor.dtype, what);
+  result.torch = &api;
+  return result;
+}
 
 }  // namespace
 
@@ -97,44 +166,52 @@ ArrayIn array_in(nb::handle array, const char* what) {
     result.device = nb::cast<int>(parts[3]);
     return result;
   }
-  if (!nb::try_cast(array, result.keep)) {
+  if (const ExchangeApi* torch = torch_api(array)) return array_of_torch(*torch, array, what);
+  if (!nb::try_cast(array, result.view)) {
     throw nb::type_error((std::string(what) + " must be a contiguous array: NumPy's, or one with "
                                               "DLPack or __cuda_array_interface__")
                              .c_str());
   }
-  const auto& in = result.keep;
-  if (in.device_type() == nb::device::cuda::value) {
-    result.device = in.device_id();
-  } else if (in.device_type() != nb::device::cpu::value) {
-    throw Error(ErrorCode::unsupported,
-                std::string(what) + " must be in the memory of the host or of a CUDA device");
-  }
+  const auto& in = result.view;
+  result.device = device_of(in.device_type(), in.device_id(), what);
   result.data = const_cast<void*>(static_cast<const void*>(in.data()));
   for (std::size_t i = 0; i < in.ndim(); ++i) result.shape.push_back(in.shape(i));
   result.type = type_of(in.dtype(), what);
   return result;
 }
 
-Context context_of(const ArrayIn& array, std::uintptr_t stream) {
+Context context_of(const ArrayIn& array, std::optional<std::uintptr_t> stream) {
   if (array.device < 0) return HostContext{};
-  return cuda_context(array.device, reinterpret_cast<CUstream_st*>(stream));
+  void* current = reinterpret_cast<void*>(stream.value_or(0));
+  if (!stream && array.torch != nullptr &&
+      array.torch->current_stream(nb::device::cuda::value, array.device, &current) != 0) {
+    nb::raise_python_error();
+  }
+  return cuda_context(array.device, static_cast<CUstream_st*>(current));
 }
 
-Allocate allocator(const Context& context, nb::object allocate) {
-  if (allocate.is_none()) {
-    return own_memory(context);
+Allocate allocator(const Context& context, const ArrayIn& array, nb::object allocate) {
+  if (!allocate.is_none()) {
+    return [allocate = std::move(allocate)](std::size_t bytes) {
+      nb::object memory = allocate(bytes);
+      void* data = reinterpret_cast<void*>(nb::cast<std::uintptr_t>(memory.attr("data_ptr")()));
+      return block_of(data, new PythonOwner(std::move(memory)));
+    };
   }
-  return [allocate = std::move(allocate)](std::size_t bytes) {
-    nb::object memory = allocate(bytes);
-    void* data = reinterpret_cast<void*>(nb::cast<std::uintptr_t>(memory.attr("data_ptr")()));
-    return Block{data,
-                 std::shared_ptr<PythonOwner>(new PythonOwner(std::move(memory)), OwnerOfPython{})};
+  if (array.torch == nullptr || array.device < 0) return own_memory(context);
+  return [api = array.torch, device = array.device](std::size_t bytes) {
+    auto memory = std::make_unique<TorchMemory>(
+        *api, dlpack_type(DType::u8, true),
+        std::initializer_list<std::int64_t>{static_cast<std::int64_t>(bytes)}, device);
+    void* data = memory->data();
+    return block_of(data, memory.release());
   };
 }
 
 nb::object python_owner(const Block& block) {
-  if (std::get_deleter<OwnerOfPython>(block.owner) == nullptr) return nb::none();
-  return static_cast<PythonOwner*>(block.owner.get())->object;
+  if (auto* owner = owner_of<PythonOwner>(block)) return owner->object;
+  if (auto* owner = owner_of<TorchMemory>(block)) return owner->object();
+  return nb::none();
 }
 
 nb::dlpack::dtype dlpack_type(DType type, bool device) {

@@ -21,6 +21,7 @@ namespace {
 
 using nlohmann::json;
 using Numpy = nb::ndarray<nb::numpy>;
+using Stream = std::optional<std::uintptr_t>;
 
 ValueKind parse_kind(const std::string& name) {
   if (name == "binary") return ValueKind::binary;
@@ -64,7 +65,7 @@ std::unique_ptr<AnyEncoded> encode(nb::handle spikes, const std::string& format,
                                    const std::string& encoded_order, std::optional<std::uint32_t> k,
                                    std::optional<std::uint64_t> capacity,
                                    std::optional<double> density, bool wait, bool wide_indices,
-                                   std::uintptr_t stream, nb::object allocate) {
+                                   Stream stream, nb::object allocate) {
   const ArrayIn in = array_in(spikes, "spikes");
   const SpikeView view = spike_view(in, kind, row_order, k);
   const json chosen = params ? json::parse(*params) : json();
@@ -72,7 +73,7 @@ std::unique_ptr<AnyEncoded> encode(nb::handle spikes, const std::string& format,
   const bool host = view.space == Space::host;
   const EncodeRequest request{parse_row_order(encoded_order), capacity, density, wait || host,
                               wide_indices};
-  const Allocate memory = allocator(context, std::move(allocate));
+  const Allocate memory = allocator(context, in, std::move(allocate));
   if (host) {
     const nb::gil_scoped_release release;
     return encode_any(format, chosen, context, view, request, memory);
@@ -124,7 +125,12 @@ int device_of(const AnyEncoded& encoded) {
   return device == nullptr ? -1 : device->device;
 }
 
-void decode_into(const AnyEncoded& encoded, nb::handle spikes, std::uintptr_t stream) {
+std::uintptr_t stream_of(const AnyEncoded& encoded) {
+  const auto* device = std::get_if<CudaContext>(&encoded.context());
+  return device == nullptr ? 0 : reinterpret_cast<std::uintptr_t>(device->stream);
+}
+
+void decode_into(const AnyEncoded& encoded, nb::handle spikes, Stream stream) {
   const ArrayIn out = array_in(spikes, "spikes");
   const Context context = context_of(out, stream);
   const DeviceGuard guard(context);
@@ -144,9 +150,10 @@ nb::object decode_to_numpy(const AnyEncoded& encoded) {
   return nb::cast(result);
 }
 
-/// Into `output` where it is given, else a new NumPy array.
+/// Into `output` where it is given, else a new tensor of PyTorch's, for its W on a device, or a new
+/// NumPy array, for W on the host.
 nb::object spmm(const AnyEncoded& encoded, nb::handle weights, nb::handle output, bool transposed,
-                std::uintptr_t stream, nb::object allocate) {
+                Stream stream, nb::object allocate) {
   const ArrayIn in = array_in(weights, "W");
   in.check_matrix("W", transposed ? "[T * rows, N]" : "[K, N]");
   const WeightView w{in.data, in.type, static_cast<std::uint32_t>(in.shape[0]),
@@ -156,12 +163,20 @@ nb::object spmm(const AnyEncoded& encoded, nb::handle weights, nb::handle output
   nb::object result = nb::none();
   OutputView y{nullptr, DType::f32, m, w.n, w.space};
   ArrayIn out;
-  if (output.is_none()) {
+  if (output.is_none() && in.torch != nullptr && in.device >= 0) {
+    TorchMemory made(*in.torch, dlpack_type(DType::f32, true),
+                     {static_cast<std::int64_t>(m), static_cast<std::int64_t>(w.n)}, in.device);
+    y.data = made.data();
+    result = made.object();
+  } else if (output.is_none()) {
     Numpy made = make_array(DType::f32, {static_cast<std::size_t>(m), w.n});
     y.data = made.data();
     result = nb::cast(made);
   } else {
     out = array_in(output, "out");
+    if (out.keep.is_valid()) {  // a copy, which nobody would see
+      throw Error(ErrorCode::invalid_argument, "out must be contiguous");
+    }
     if (out.shape != std::vector<std::size_t>{static_cast<std::size_t>(m), w.n} ||
         out.device != in.device) {
       throw Error(ErrorCode::invalid_argument, "out must have the shape [" + std::to_string(m) +
@@ -171,7 +186,7 @@ nb::object spmm(const AnyEncoded& encoded, nb::handle weights, nb::handle output
     y.data = out.data;
     y.type = out.type;
   }
-  const Allocate memory = allocator(context, std::move(allocate));
+  const Allocate memory = allocator(context, in, std::move(allocate));
   if (w.space == Space::host) {
     const nb::gil_scoped_release release;
     encoded.spmm(context, w, y, transposed, memory);
@@ -202,7 +217,7 @@ LifParams lif_params(float leak, float gain, float threshold, const std::string&
 /// Into `spikes` and `after` where they are given, else new NumPy arrays.
 nb::object fire(nb::handle currents, float leak, float gain, float threshold,
                 const std::string& reset, float reset_value, const std::string& convention,
-                nb::handle state, nb::handle spikes, nb::handle after, std::uintptr_t stream) {
+                nb::handle state, nb::handle spikes, nb::handle after, Stream stream) {
   const LifParams params = lif_params(leak, gain, threshold, reset, reset_value, convention);
   const ArrayIn in = array_in(currents, "currents");
   const CurrentView view{in.data, in.spike_shape("currents"), in.type, in.space()};
@@ -253,7 +268,7 @@ nb::object allocate_device(std::size_t bytes, int device, std::uintptr_t stream)
   where.device = device;
   const Context context = context_of(where, stream);
   const DeviceGuard guard(context);
-  return nb::cast(DeviceMemory{allocator(context, nb::none())(std::max<std::size_t>(bytes, 1))});
+  return nb::cast(DeviceMemory{own_memory(context)(std::max<std::size_t>(bytes, 1))});
 }
 
 }  // namespace
@@ -265,16 +280,17 @@ NB_MODULE(_core, module) {
   nb::exception<Error>(module, "Error", PyExc_ValueError);
   module.def("format_names", &format_names);
   module.def("cuda_unavailable_reason", &why_no_cuda);
+  module.def("takes_as_it_is", [](nb::handle array) { return torch_api(array) != nullptr; });
   module.def("encode", &encode, nb::arg("spikes"), nb::arg("format"), nb::arg("params").none(),
              nb::arg("kind"), nb::arg("row_order"), nb::arg("encoded_order"), nb::arg("k").none(),
              nb::arg("capacity").none(), nb::arg("density").none(), nb::arg("wait"),
-             nb::arg("wide_indices"), nb::arg("stream"), nb::arg("allocate").none());
+             nb::arg("wide_indices"), nb::arg("stream").none(), nb::arg("allocate").none());
   module.def("spmm", &spmm, nb::arg("encoded"), nb::arg("weights"), nb::arg("out").none(),
-             nb::arg("transposed"), nb::arg("stream"), nb::arg("allocate").none());
+             nb::arg("transposed"), nb::arg("stream").none(), nb::arg("allocate").none());
   module.def("lif", &fire, nb::arg("currents"), nb::arg("leak"), nb::arg("gain"),
              nb::arg("threshold"), nb::arg("reset"), nb::arg("reset_value"), nb::arg("convention"),
              nb::arg("state").none(), nb::arg("spikes").none(), nb::arg("after").none(),
-             nb::arg("stream"));
+             nb::arg("stream").none());
   module.def("device_array", &device_array);
   module.def("allocate_device", &allocate_device);
   nb::class_<DeviceMemory>(module, "DeviceMemory").def("data_ptr", [](const DeviceMemory& self) {
@@ -294,6 +310,7 @@ NB_MODULE(_core, module) {
       .def_prop_ro(
           "kind", [](const AnyEncoded& self) { return std::string(to_string(self.layout().kind)); })
       .def_prop_ro("device", &device_of)
+      .def_prop_ro("stream", &stream_of)
       .def_prop_ro("storage", [](const AnyEncoded& self) { return python_owner(self.storage()); })
       .def_prop_ro("nnz", [](const AnyEncoded& self) { return self.status().nnz; })
       .def_prop_ro("lost", [](const AnyEncoded& self) { return self.status().lost; })
@@ -308,5 +325,5 @@ NB_MODULE(_core, module) {
                    })
       .def("array", [](nb::handle self, const std::string& name) { return array_of(self, name); })
       .def("decode", &decode_to_numpy)
-      .def("decode_into", &decode_into, nb::arg("spikes"), nb::arg("stream"));
+      .def("decode_into", &decode_into, nb::arg("spikes"), nb::arg("stream").none());
 }

@@ -27,6 +27,8 @@ def test_product_into_an_array():
     assert (out == x.reshape(-1, 64) @ w).all()
     with pytest.raises(spiketune.Error, match=r"out must have the shape \[32, 8\]"):
         spiketune.spmm(spiketune.encode(x), w, out=np.zeros((8, 32), np.float32))
+    with pytest.raises(spiketune.Error, match="out must be contiguous"):
+        spiketune.spmm(spiketune.encode(x), w, out=np.zeros((8, 32), np.float32).T)
 
 
 def test_indices_of_32_bits():
@@ -92,5 +94,32 @@ def test_torch_tensors_of_the_host():
     w = torch.randint(-4, 5, (64, 6)).float()
     assert (spiketune.spmm(spiketune.encode(x.float()), w.requires_grad_()) == (x.reshape(-1, 64).float() @ w).detach().numpy()).all()
     assert (spiketune.encode(x.transpose(1, 2)).decode() == x.transpose(1, 2).numpy()).all()
+    assert (spiketune.encode(x[:, :0]).decode() == x[:, :0].numpy()).all()
     with pytest.raises(spiketune.Error, match="not on meta"):
         spiketune.encode(torch.zeros(2, 3, device="meta"))
+    with pytest.raises(spiketune.Error, match="strided"):
+        spiketune.encode(x[0].float().to_sparse())
+    with pytest.raises(spiketune.Error, match="must be of type"):
+        spiketune.encode(x.double())
+
+
+def test_torch_tensors_of_packed_bits():
+    torch = pytest.importorskip("torch")
+    words = torch.tensor([[5, -1]], dtype=torch.int32)  # PyTorch computes with signed words
+    expected = [1, 0, 1] + [0] * 29 + [1] * 32
+    assert spiketune.encode(words, k=64).decode().ravel().tolist() == expected
+
+
+def test_torch_tensors_are_read_without_python():
+    torch = pytest.importorskip("torch")
+    if not hasattr(torch.Tensor, "__dlpack_c_exchange_api__"):
+        pytest.skip("this PyTorch has no C exchange API of DLPack")
+    assert spiketune._core.takes_as_it_is(torch.zeros(1))
+    assert spiketune._core.takes_as_it_is(torch.nn.Parameter(torch.zeros(1)))
+    assert not spiketune._core.takes_as_it_is(np.zeros(1))
+    out = torch.zeros(32, 8)
+    w = torch.nn.Parameter(torch.randint(-4, 5, (64, 8)).float())
+    assert spiketune.spmm(spiketune.encode(torch.from_numpy(spikes())), w, out=out) is out
+    assert (out == torch.from_numpy(spikes()).reshape(-1, 64).float() @ w).all()
+    with pytest.raises(spiketune.Error, match="out must be contiguous"):
+        spiketune.spmm(spiketune.encode(torch.from_numpy(spikes())), w, out=torch.zeros(8, 32).t())

@@ -1,5 +1,8 @@
 """PyTorch's tensors on a CUDA device, against the host."""
 
+import subprocess
+import sys
+
 import pytest
 
 import spiketune
@@ -47,6 +50,27 @@ def test_other_streams():
     assert (by_argument.decode() == x).all() and (by_context.decode() == x).all()
 
 
+def test_a_slice_is_copied_first():
+    x = spikes()
+    assert (spiketune.encode(x.transpose(1, 2)).decode() == x.transpose(1, 2)).all()
+    assert spiketune.encode(x[:, :0]).decode().shape == (3, 0, 134)
+
+
+def test_memory_is_pytorchs_and_lives_as_long_as_its_arrays():
+    x = spikes((1, 1024, 1024))
+    before = torch.cuda.memory_allocated()
+    encoded = spiketune.encode(x)
+    expected = encoded.column_indices.clone()
+    columns = encoded.column_indices
+    del encoded
+    spiketune.encode(spikes((1, 1024, 1024)))  # takes what was free
+    assert (columns == expected).all()
+    del columns, expected
+    assert torch.cuda.memory_allocated() == before
+    with pytest.raises(spiketune.Error, match="memory"):
+        spiketune.encode(x, capacity=1 << 40)
+
+
 def test_graph():
     x = spikes()
     w = torch.randint(-4, 5, (134, 16), device="cuda").half()
@@ -57,6 +81,18 @@ def test_graph():
     x.copy_(spikes(density=0.7))
     graph.replay()
     assert (y == x.reshape(-1, 134).float() @ w.float()).all()
+
+
+def test_a_graph_cannot_wait():
+    # In a process of its own: PyTorch's random numbers do not survive a capture that failed.
+    code = """
+import torch, spiketune
+x = torch.ones((4, 64), dtype=torch.uint8, device="cuda")
+with torch.cuda.graph(torch.cuda.CUDAGraph()):
+    spiketune.encode(x)
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert result.returncode == 1 and "StreamCaptureUnsupported" in result.stderr
 
 
 def test_errors_come_when_asked_for():

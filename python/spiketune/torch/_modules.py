@@ -10,7 +10,7 @@ from torch.nn import functional
 
 import spiketune
 
-from ._ops import choose_format, spike_linear
+from ._ops import choose_format, linear
 
 LayerFormat = Literal["auto", "csr", "bitmap", "dense"]
 
@@ -51,15 +51,16 @@ class _Spiking:
         if self.format == "auto":
             self.chosen = choose_format(spikes.device.type, self.weight.dtype, self.weight.shape[0] // self._groups(), density)
 
-    def _multiply(self, spikes: Tensor, group: int = 0) -> Tensor:
+    def _multiply(self, spikes: Tensor, group: int = 0, bias: Optional[Tensor] = None) -> Tensor:
         if self.measured is None and not torch.compiler.is_compiling():
             self._measure(spikes)
         if self._weight_kn is not None:
-            weight = self._weight_kn[group]
+            weight = self._weight_kn[group].t()
         else:
-            size = self.weight.shape[0] // self._groups()
-            weight = self.weight[group * size : (group + 1) * size].reshape(size, -1).t()
-        return spike_linear(spikes, weight, self.chosen or "csr", self.mask_input_grad)
+            weight = self.weight if self.weight.dim() == 2 else self.weight.flatten(1)
+            if self._groups() > 1:
+                weight = weight.chunk(self._groups())[group]
+        return linear(spikes, weight, bias, self.chosen or "csr", self.mask_input_grad)
 
 
 class SpikeLinear(_Spiking, nn.Linear):
@@ -83,9 +84,9 @@ class SpikeLinear(_Spiking, nn.Linear):
         return layer.train(linear.training)
 
     def forward(self, spikes: Tensor) -> Tensor:
-        product = self._multiply(spikes.reshape(-1, self.in_features))
-        if self.bias is not None:
-            product = product + self.bias
+        if spikes.dim() == 2:
+            return self._multiply(spikes, bias=self.bias)
+        product = self._multiply(spikes.reshape(-1, self.in_features), bias=self.bias)
         return product.reshape(*spikes.shape[:-1], self.out_features)
 
 

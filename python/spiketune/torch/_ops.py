@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Optional
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 import spiketune
 
@@ -53,19 +54,68 @@ def _product(encoded: spiketune.Encoded, rows: int, weight: Tensor, transposed: 
     return result
 
 
-@torch.library.custom_op("spiketune::linear", mutates_args=())
-def _linear(spikes: Tensor, weight: Tensor, format: str, mask_input_grad: bool) -> tuple[Tensor, Tensor]:
+def _forward(spikes: Tensor, weight: Tensor, format: str) -> tuple[Tensor, Tensor]:
     m, k = spikes.shape
     bitmap = spiketune.encode(spikes, "bitmap", wait=False)
     bits = _bits_of(bitmap, m, k)
-    weight = weight.contiguous()
     if format == "bitmap":
-        return _product(bitmap, m, weight), bits
+        return _product(bitmap, m, weight.contiguous()), bits
     if format == "csr":
-        return _product(spiketune.encode(bits, "csr", k=k, wait=False), m, weight), bits
+        return _product(spiketune.encode(bits, "csr", k=k, wait=False), m, weight.contiguous()), bits
     if format == "dense":
         return spikes.to(weight.dtype) @ weight, bits
     raise spiketune.Error(f"a layer's format is csr, bitmap or dense, not {format}")
+
+
+def _weight_gradient(bits: Tensor, k: int, grad: Tensor) -> Tensor:
+    """dYᵀ·S, [N, K]: on a device of S made dense from its bits, on the host of the columns of S encoded from them."""
+    if bits.is_cuda:
+        dense = spiketune.encode(bits, "dense", params={"type": _NAMES[grad.dtype]}, k=k, wait=False)
+        return grad.t() @ dense.values.view(-1, k)
+    return _product(spiketune.encode(bits, "csc", k=k, wait=False), k, grad.contiguous(), transposed=True).t()
+
+
+_NAMES = {torch.float16: "f16", torch.bfloat16: "bf16", torch.float32: "f32"}
+
+
+def _unpack(bits: Tensor, k: int) -> Tensor:
+    lanes = torch.arange(32, dtype=torch.int32, device=bits.device)
+    return (bits[:, :, None] >> lanes & 1).reshape(bits.shape[0], -1)[:, :k]
+
+
+def _save(ctx, spikes: Tensor, weight: Tensor, bits: Tensor, mask_input_grad: bool) -> None:
+    ctx.k = spikes.shape[1]
+    ctx.spike_dtype = spikes.dtype
+    ctx.mask_input_grad = mask_input_grad
+    ctx.save_for_backward(bits, weight)
+
+
+def _spike_gradient(ctx, grad: Tensor, bits: Tensor, weight_nk: Tensor) -> Tensor:
+    result = (grad @ weight_nk).to(ctx.spike_dtype)
+    return result * _unpack(bits, ctx.k).to(result.dtype) if ctx.mask_input_grad else result
+
+
+class _Linear(torch.autograd.Function):
+    """S·Wᵀ + bias of W [N, K], in one node of the graph. The operator below is what torch.compile traces."""
+
+    @staticmethod
+    def forward(ctx, spikes, weight, bias, format, mask_input_grad):
+        result, bits = _forward(spikes, weight.t(), format)
+        _save(ctx, spikes, weight, bits, mask_input_grad)
+        return result if bias is None else result.add_(bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        bits, weight = ctx.saved_tensors
+        of_spikes, of_weight, of_bias = ctx.needs_input_grad[:3]
+        return (_spike_gradient(ctx, grad, bits, weight) if of_spikes else None, _weight_gradient(bits, ctx.k, grad) if of_weight else None,
+                grad.sum(0) if of_bias else None, None, None)
+
+
+@torch.library.custom_op("spiketune::linear", mutates_args=())
+def _linear(spikes: Tensor, weight: Tensor, format: str, mask_input_grad: bool) -> tuple[Tensor, Tensor]:
+    return _forward(spikes, weight, format)
 
 
 @_linear.register_fake
@@ -76,8 +126,8 @@ def _(spikes: Tensor, weight: Tensor, format: str, mask_input_grad: bool) -> tup
 
 @torch.library.custom_op("spiketune::transposed_product", mutates_args=())
 def _transposed_product(bits: Tensor, k: int, grad: Tensor) -> Tensor:
-    """Sᵀ·dY, [K, N]: the columns of S are encoded from its bits."""
-    return _product(spiketune.encode(bits, "csc", k=k, wait=False), k, grad.contiguous(), transposed=True)
+    """Sᵀ·dY, [K, N]."""
+    return _weight_gradient(bits, k, grad).t().contiguous()
 
 
 @_transposed_product.register_fake
@@ -85,34 +135,29 @@ def _(bits: Tensor, k: int, grad: Tensor) -> Tensor:
     return grad.new_empty((k, grad.shape[1]))
 
 
-def _unpack(bits: Tensor, k: int) -> Tensor:
-    lanes = torch.arange(32, dtype=torch.int32, device=bits.device)
-    return (bits[:, :, None] >> lanes & 1).reshape(bits.shape[0], -1)[:, :k]
-
-
 def _setup_context(ctx, inputs, output):
     spikes, weight, _, mask_input_grad = inputs
     _, bits = output
     ctx.mark_non_differentiable(bits)
-    ctx.k = spikes.shape[1]
-    ctx.spike_dtype = spikes.dtype
-    ctx.mask_input_grad = mask_input_grad
-    ctx.save_for_backward(bits, weight)
+    _save(ctx, spikes, weight, bits, mask_input_grad)
 
 
 def _backward(ctx, grad, _):
     bits, weight = ctx.saved_tensors
-    grad_spikes = grad_weight = None
-    if ctx.needs_input_grad[0]:
-        grad_spikes = (grad @ weight.t()).to(ctx.spike_dtype)
-        if ctx.mask_input_grad:
-            grad_spikes = grad_spikes * _unpack(bits, ctx.k).to(grad_spikes.dtype)
-    if ctx.needs_input_grad[1]:
-        grad_weight = _transposed_product(bits, ctx.k, grad)
-    return grad_spikes, grad_weight, None, None
+    of_spikes, of_weight = ctx.needs_input_grad[:2]
+    return (_spike_gradient(ctx, grad, bits, weight.t()) if of_spikes else None, _transposed_product(bits, ctx.k, grad) if of_weight else None,
+            None, None)
 
 
 _linear.register_autograd(_backward, setup_context=_setup_context)
+
+
+def linear(spikes: Tensor, weight: Tensor, bias: Optional[Tensor], format: Format, mask_input_grad: bool) -> Tensor:
+    """S·Wᵀ + bias: spike_linear of W as nn.Linear has it, [N, K]."""
+    if not torch.compiler.is_compiling():
+        return _Linear.apply(spikes, weight, bias, format, mask_input_grad)
+    product = _linear(spikes, weight.t(), format, mask_input_grad)[0]
+    return product if bias is None else product + bias
 
 
 def spike_linear(spikes: Tensor, weight: Tensor, format: Format = "csr", mask_input_grad: bool = False) -> Tensor:
@@ -122,7 +167,8 @@ def spike_linear(spikes: Tensor, weight: Tensor, format: Format = "csr", mask_in
     format: "csr", "bitmap", or "dense": PyTorch's own product, with the spikes kept as bits all the same
     mask_input_grad: the gradient of the spikes is 0 where there was none
 
-    Gradients: of W, Sᵀ·dY, by way of the bits; of S, dY·Wᵀ. On a device nothing waits: csr, and the gradient of W,
-    take room for any spikes, 2 bytes an element (4 where K, or M, is above 65,536), until the product is done.
+    Gradients: of W, Sᵀ·dY, by way of the bits; of S, dY·Wᵀ. On a device nothing waits: csr takes room for any spikes,
+    2 bytes an element (4 where K is above 65,536), until the product is done, and the gradient of W takes S in the type
+    of W, until it is.
     """
-    return _linear(spikes, weight, format, mask_input_grad)[0]
+    return linear(spikes, weight.t(), None, format, mask_input_grad)

@@ -1,0 +1,63 @@
+#pragma once
+/// \file
+/// PyTorch's tensors without a call of Python's: DLPack's C exchange API (dlpack.h 1.2 and later,
+/// PyTorch 2.10 and later), which a tensor's type has as a table of functions.
+
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+
+#include <cstdint>
+#include <initializer_list>
+
+#include "spiketune/c/memory.hpp"
+
+namespace spiketune::python {
+
+namespace nb = nanobind;
+
+/// DLManagedTensorVersioned.
+struct ManagedTensor {
+  std::uint32_t version[2];
+  void* manager;
+  void (*deleter)(ManagedTensor* self);
+  std::uint64_t flags;
+  nb::dlpack::dltensor tensor;
+};
+
+/// DLPackExchangeAPI. Functions return 0, or -1 with Python's error set.
+struct ExchangeApi {
+  using SetError = void (*)(void* context, const char* kind, const char* message);
+  std::uint32_t version[2];
+  ExchangeApi* previous;
+  int (*allocate)(nb::dlpack::dltensor* prototype, ManagedTensor** out, void* context, SetError);
+  int (*from_object)(void* object, ManagedTensor** out);
+  int (*to_object)(ManagedTensor* tensor, void** out);  ///< takes the tensor over
+  int (*view)(void* object, nb::dlpack::dltensor* out);
+  int (*current_stream)(std::int32_t device_type, std::int32_t device, void** out);
+};
+
+/// Of PyTorch, where `array` is one of its tensors and it has the API; else null.
+[[nodiscard]] const ExchangeApi* torch_api(nb::handle array);
+
+/// A tensor of PyTorch's own that nobody has seen yet: made on its current stream.
+class TorchMemory {
+ public:
+  /// Throws Error(out_of_memory) with PyTorch's sentence.
+  TorchMemory(const ExchangeApi& api, nb::dlpack::dtype type,
+              std::initializer_list<std::int64_t> shape, int device);
+  TorchMemory(const TorchMemory&) = delete;
+  TorchMemory& operator=(const TorchMemory&) = delete;
+  ~TorchMemory();
+
+  [[nodiscard]] void* data() const { return data_; }
+  /// As Python sees it; the same object each time.
+  [[nodiscard]] nb::object object();
+
+ private:
+  const ExchangeApi& api_;
+  ManagedTensor* tensor_ = nullptr;
+  void* data_ = nullptr;
+  nb::object object_;
+};
+
+}  // namespace spiketune::python
