@@ -20,6 +20,7 @@
 #include "spiketune/core/cuda/stream.hpp"
 #include "spiketune/core/error.hpp"
 #include "spiketune/kernels/cuda/bit_planes.cuh"
+#include "spiketune/kernels/cuda/gradients.cuh"
 #include "spiketune/kernels/expand.hpp"
 #include "spiketune/kernels/sparse_mma.hpp"
 
@@ -360,6 +361,17 @@ void bit_planes_on_hopper(const CudaContext&, const Bitmap&, const Planes&, cons
 }
 void sparse_mma_on_hopper(const CudaContext&, const TwoFour&, const WeightView&, const OutputView&,
                           const SparseMma&) {
+  throw Error(ErrorCode::unsupported, "Hopper's instructions are not emulated");
+}
+std::uint64_t weight_gradient_parts(const CudaContext&, std::uint32_t, const GradientView&) {
+  throw Error(ErrorCode::unsupported, "Hopper's instructions are not emulated");
+}
+void weight_gradient_on_hopper(const CudaContext&, const ColumnSlots&, const GradientView&,
+                               const OutputView&, float*) {
+  throw Error(ErrorCode::unsupported, "Hopper's instructions are not emulated");
+}
+void spike_gradient_on_hopper(const CudaContext&, const GradientView&, const WeightView&,
+                              const SurrogateView&, const OutputView&) {
   throw Error(ErrorCode::unsupported, "Hopper's instructions are not emulated");
 }
 }  // namespace cuda
