@@ -19,7 +19,6 @@ namespace {
 
 constexpr std::uint32_t all_lanes = 0xffffffffu;
 constexpr std::uint32_t transpose_warps = 4;
-constexpr std::uint32_t split_threads = 256;
 
 /// Bit b of lane a to bit a of lane b; all lanes call. Swaps ever smaller off-diagonal blocks
 /// (Warren, Hacker's Delight, 7-3) with the lane that holds the other one.
@@ -38,25 +37,60 @@ __device__ std::uint32_t transpose(std::uint32_t word) {
   return word;
 }
 
-/// A warp has 256 rows of 32 columns: each lane gets eight words of a column.
-template <class Columns>
-__global__ void __launch_bounds__(32 * transpose_warps)
-    transpose_bitmap(const __grid_constant__ Bitmap bitmap, const Columns columns) {
-  start_dependents();
-  const std::uint32_t lane = threadIdx.x % 32;
-  const std::uint32_t w = blockIdx.y * transpose_warps + threadIdx.x / 32;
-  if (w >= bitmap.words_per_row()) return;
-  const std::uint64_t first_row = std::uint64_t{blockIdx.x} * unit_rows;
-  std::uint32_t rows[unit_words];
+/// 256 rows of columns 32·w + lane.
+__device__ void load_columns(const Bitmap& bitmap, std::uint32_t unit, std::uint32_t w,
+                             std::uint32_t (&rows)[unit_words]) {
+  const std::uint64_t row = std::uint64_t{unit} * unit_rows + threadIdx.x % 32;
 #pragma unroll
   for (std::uint32_t i = 0; i < unit_words; ++i) {
-    const std::uint64_t row = first_row + i * 32 + lane;
-    rows[i] = row < bitmap.layout.m() ? bitmap.words[bitmap.word_index(row, w)] : 0;
+    const bool there = w < bitmap.words_per_row() && row + 32 * i < bitmap.layout.m();
+    rows[i] = there ? bitmap.words[bitmap.word_index(row + 32 * i, w)] : 0;
   }
 #pragma unroll
   for (std::uint32_t i = 0; i < unit_words; ++i) rows[i] = transpose(rows[i]);
-  const std::uint32_t column = 32 * w + lane;
+}
+
+__device__ void load_columns(const ColumnBits& columns, std::uint32_t unit, std::uint32_t w,
+                             std::uint32_t k, std::uint32_t (&rows)[unit_words]) {
+  const std::uint32_t column = 32 * w + threadIdx.x % 32;
+  const std::uint32_t* from =
+      columns.bits + std::uint64_t{column} * columns.words + unit * unit_words;
+#pragma unroll
+  for (std::uint32_t i = 0; i < unit_words; ++i) rows[i] = column < k ? from[i] : 0;
+}
+
+/// A warp makes words of 256 rows and 32 columns.
+__global__ void __launch_bounds__(32 * transpose_warps)
+    transpose_bitmap(const __grid_constant__ Bitmap bitmap, const ColumnBits columns) {
+  const std::uint32_t w = blockIdx.y * transpose_warps + threadIdx.x / 32;
+  if (w >= bitmap.words_per_row()) return;
+  std::uint32_t rows[unit_words];
+  load_columns(bitmap, blockIdx.x, w, rows);
+  const std::uint32_t column = 32 * w + threadIdx.x % 32;
   if (column < bitmap.layout.k()) columns.store(column, blockIdx.x * unit_words, rows);
+}
+
+/// A warp makes slots of 256 rows and twice 32 columns. Bits may lie where the residual comes.
+template <class Source>
+__global__ void __launch_bounds__(32 * transpose_warps)
+    make_slots(const __grid_constant__ Source source, const ColumnSlots slots, const Parts parts) {
+  start_dependents();
+  const std::uint64_t thread =
+      (std::uint64_t{blockIdx.y} * gridDim.x + blockIdx.x) * blockDim.x + threadIdx.x;
+  const std::uint64_t threads = std::uint64_t{gridDim.x} * gridDim.y * blockDim.x;
+  for (std::uint64_t i = thread; i < parts.count; i += threads) parts.flags[i] = 0;
+  const std::uint32_t pair = blockIdx.y * transpose_warps + threadIdx.x / 32;
+  const std::uint32_t w = pair / 2 * 4 + pair % 2;
+  std::uint32_t rows[2][unit_words];
+#pragma unroll
+  for (std::uint32_t b = 0; b < 2; ++b) {
+    if constexpr (std::is_same_v<Source, Bitmap>) {
+      load_columns(source, blockIdx.x, w + 2 * b, rows[b]);
+    } else {
+      load_columns(source, blockIdx.x, w + 2 * b, slots.k, rows[b]);
+    }
+  }
+  slots.store(blockIdx.x, w, rows);
 }
 
 __device__ void set_bit(const ColumnBits& columns, std::uint32_t column, std::uint64_t row) {
@@ -81,30 +115,11 @@ __global__ void mark_spikes(const Csc csc, const ColumnBits columns) {
   }
 }
 
-/// A thread makes slots of eight words. They may lie where the residual's come.
-__global__ void split_columns(const ColumnBits columns, const ColumnSlots slots, std::uint32_t k) {
-  const std::uint64_t unit = std::uint64_t{blockIdx.x} * split_threads + threadIdx.x;
-  const std::uint32_t units = slots.words / unit_words;
-  const auto column = static_cast<std::uint32_t>(unit / units);
-  if (column >= k) return;
-  const std::uint32_t first = unit % units * unit_words;
-  const std::uint32_t* from = columns.bits + std::uint64_t{column} * columns.words + first;
-  std::uint32_t rows[unit_words];
-#pragma unroll
-  for (std::uint32_t i = 0; i < unit_words; ++i) rows[i] = from[i];
-  slots.store(column, first, rows);
-}
-
-template <class Columns>
-void launch_transpose(const CudaContext& context, const Bitmap& bitmap, const Columns& columns) {
+void make_columns(const CudaContext& context, const Bitmap& bitmap, const ColumnBits& columns) {
   const dim3 grid(static_cast<unsigned>(ceil_div(bitmap.layout.m(), unit_rows)),
                   static_cast<unsigned>(ceil_div(bitmap.words_per_row(), transpose_warps)));
   transpose_bitmap<<<grid, 32 * transpose_warps, 0, context.stream>>>(bitmap, columns);
   check_launch();
-}
-
-void make_columns(const CudaContext& context, const Bitmap& bitmap, const ColumnBits& columns) {
-  launch_transpose(context, bitmap, columns);
 }
 template <class Format>
 void make_columns(const CudaContext& context, const Format& format, const ColumnBits& columns) {
@@ -116,17 +131,26 @@ void make_columns(const CudaContext& context, const Format& format, const Column
   check_launch();
 }
 
-void make_columns(const CudaContext& context, const Bitmap& bitmap, const ColumnSlots& slots) {
-  launch_transpose(context, bitmap, slots);
+template <class Source>
+void launch_slots(const CudaContext& context, const Source& source, const ColumnSlots& slots,
+                  const Parts& parts) {
+  // Whole tiles: a block has the four pairs of words of one.
+  static_assert(transpose_warps == ColumnSlots::tile_columns / 64);
+  const dim3 grid(slots.words / unit_words,
+                  static_cast<unsigned>(ceil_div(slots.k, ColumnSlots::tile_columns)));
+  make_slots<<<grid, 32 * transpose_warps, 0, context.stream>>>(source, slots, parts);
+  check_launch();
+}
+void make_columns(const CudaContext& context, const Bitmap& bitmap, const ColumnSlots& slots,
+                  const Parts& parts) {
+  launch_slots(context, bitmap, slots, parts);
 }
 template <class Format>
-void make_columns(const CudaContext& context, const Format& format, const ColumnSlots& slots) {
+void make_columns(const CudaContext& context, const Format& format, const ColumnSlots& slots,
+                  const Parts& parts) {
   const ColumnBits columns{slots.residual, slots.words};
   make_columns(context, format, columns);
-  const std::uint64_t units = std::uint64_t{format.layout.k()} * (slots.words / unit_words);
-  split_columns<<<static_cast<unsigned>(ceil_div(units, split_threads)), split_threads, 0,
-                  context.stream>>>(columns, slots, format.layout.k());
-  check_launch();
+  launch_slots(context, columns, slots, parts);
 }
 
 bool aligned(const void* data) {
@@ -152,15 +176,17 @@ struct Scratch {
     columns = {bits, words};
     status = carver.take<EncodeStatus>(1);
     if (!sparse) return;
-    slots = {carver.take<std::uint32_t>(k * words), carver.take<std::uint32_t>(k * words / 2), bits,
-             words};
-    parts = carver.take<float>(weight_gradient_parts(context, layout.k(), gradient));
+    const std::uint64_t tiles = ceil_div(k, ColumnSlots::tile_columns);
+    slots = {carver.take<std::uint32_t>(tiles * (words / unit_words) * ColumnSlots::unit_size),
+             bits, words, layout.k()};
+    const std::uint64_t count = count_parts(context, layout.k(), gradient);
+    parts = {carver.take<float>(count * part_size), carver.take<std::uint32_t>(count), count};
   }
   bool sparse;
   ColumnBits columns{};
   EncodeStatus* status = nullptr;
   ColumnSlots slots{};
-  float* parts = nullptr;
+  Parts parts{};
 };
 
 /// Columns of S as a bitmap of Sᵀ.
@@ -280,7 +306,7 @@ void weight_gradient(const CudaContext& context, const Format& spikes, const Gra
   WorkspaceCarver carver(workspace);
   const cuda::Scratch scratch(carver, context, spikes.layout, gradient);
   if (scratch.sparse) {
-    cuda::make_columns(context, spikes, scratch.slots);
+    cuda::make_columns(context, spikes, scratch.slots, scratch.parts);
     cuda::weight_gradient_on_hopper(context, scratch.slots, gradient, result, scratch.parts);
   } else {
     cuda::make_columns(context, spikes, scratch.columns);

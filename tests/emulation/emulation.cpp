@@ -363,11 +363,11 @@ void sparse_mma_on_hopper(const CudaContext&, const TwoFour&, const WeightView&,
                           const SparseMma&) {
   throw Error(ErrorCode::unsupported, "Hopper's instructions are not emulated");
 }
-std::uint64_t weight_gradient_parts(const CudaContext&, std::uint32_t, const GradientView&) {
+std::uint64_t count_parts(const CudaContext&, std::uint32_t, const GradientView&) {
   throw Error(ErrorCode::unsupported, "Hopper's instructions are not emulated");
 }
 void weight_gradient_on_hopper(const CudaContext&, const ColumnSlots&, const GradientView&,
-                               const OutputView&, float*) {
+                               const OutputView&, const Parts&) {
   throw Error(ErrorCode::unsupported, "Hopper's instructions are not emulated");
 }
 void spike_gradient_on_hopper(const CudaContext&, const GradientView&, const WeightView&,

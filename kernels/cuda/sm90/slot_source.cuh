@@ -48,10 +48,8 @@ class SlotSource<blocks, true> {
   static constexpr std::uint32_t tile_m = 128 * blocks;
 
   __device__ SlotSource(const TwoFour& format, const SlotBuffers& buffers, std::uint32_t in_tile)
-      : SlotSource(format.presence_words_per_row(), buffers, in_tile) {}
-  __device__ SlotSource(std::uint32_t steps, const SlotBuffers& buffers, std::uint32_t in_tile)
       : buffers_(buffers),
-        steps_(steps),
+        steps_(format.presence_words_per_row()),
         presence_(buffers.first + in_tile * 16),
         metadata_(buffers.first + tile_m * 16 + in_tile * 32),
         swizzle_(in_tile / 4 % 2 * 16) {}
