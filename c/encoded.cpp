@@ -177,6 +177,22 @@ class EncodedOn final : public AnyEncoded {
                   "the product of a transpose is one of csc, not of " + std::string(Format::name));
     }
   }
+  void weight_gradient(const Context& context, const GradientView& gradient,
+                       const OutputView& result, const Allocate& allocate) const override {
+    if constexpr (std::is_same_v<Format, Bitmap> || std::is_same_v<Format, Csr> ||
+                  std::is_same_v<Format, Csc>) {
+      const ContextT& here = own(context);
+      check_weight_gradient(format_, gradient, result, ContextT::space);
+      const std::size_t bytes = weight_gradient_workspace_bytes(here, format_, gradient);
+      const Block block = bytes == 0 ? Block{} : allocate(bytes);
+      spiketune::weight_gradient(here, format_, gradient, result,
+                                 {static_cast<std::byte*>(block.data), bytes});
+    } else {
+      throw Error(
+          ErrorCode::unsupported,
+          "the gradient of W is one of bitmap, csr or csc, not of " + std::string(Format::name));
+    }
+  }
 
  private:
   void encode_into(const Format& planned, const SpikeView& spikes, const EncodeRequest& request,

@@ -14,6 +14,7 @@
 #include "spiketune/core/context.hpp"
 #include "spiketune/core/spike_tensor.hpp"
 #include "spiketune/formats/format.hpp"
+#include "spiketune/kernels/gradients.hpp"
 #include "spiketune/kernels/spmm.hpp"
 
 namespace spiketune::bindings {
@@ -48,6 +49,9 @@ class AnyEncoded {
   /// Y = S·W, or Y = Sᵀ·W for `transposed`, which Csc alone has.
   virtual void spmm(const Context& context, const WeightView& weights, const OutputView& output,
                     bool transposed, const Allocate& allocate) const = 0;
+  /// dW = Sᵀ·dY, of Bitmap, Csr and Csc.
+  virtual void weight_gradient(const Context& context, const GradientView& gradient,
+                               const OutputView& result, const Allocate& allocate) const = 0;
 };
 
 /// Names of the formats that encode() knows.

@@ -10,6 +10,7 @@
 #include "spiketune/core/error.hpp"
 #include "spiketune/core/version.hpp"
 #include "spiketune/encoders/lif.hpp"
+#include "spiketune/kernels/gradients.hpp"
 
 using namespace spiketune;
 using bindings::AnyEncoded;
@@ -246,6 +247,44 @@ spiketune_status spiketune_spmm(const spiketune_context* context, const spiketun
     const OutputView y{output, type_of(output_type), layout.m(), n, space};
     const bindings::DeviceGuard guard(context->context);
     encoded->encoded->spmm(context->context, w, y, false, bindings::own_memory(context->context));
+  });
+}
+
+spiketune_status spiketune_weight_gradient(const spiketune_context* context,
+                                           const spiketune_encoded* encoded, const void* gradient,
+                                           spiketune_dtype gradient_type, uint32_t n,
+                                           float* result) {
+  return guarded([&] {
+    require_all("context or encoded is NULL", context, encoded);
+    const EncodedLayout& layout = encoded->encoded->layout();
+    const Space space = space_of(context->context);
+    const bindings::DeviceGuard guard(context->context);
+    encoded->encoded->weight_gradient(
+        context->context, {gradient, type_of(gradient_type), layout.m(), n, space},
+        {result, DType::f32, layout.k(), n, space}, bindings::own_memory(context->context));
+  });
+}
+
+spiketune_status spiketune_spike_gradient(const spiketune_context* context, const void* gradient,
+                                          const void* weights, spiketune_dtype type, uint64_t m,
+                                          uint32_t k, uint32_t n, const uint32_t* mask,
+                                          const void* values, spiketune_dtype value_type,
+                                          void* result, spiketune_dtype result_type) {
+  return guarded([&] {
+    require_all("context is NULL", context);
+    const Space space = space_of(context->context);
+    const GradientView dy{gradient, type_of(type), m, n, space};
+    const WeightView w{weights, type_of(type), k, n, space};
+    const SurrogateView surrogate{mask, values,
+                                  values == nullptr ? DType::f32 : type_of(value_type), space};
+    const OutputView ds{result, type_of(result_type), m, k, space};
+    const bindings::DeviceGuard guard(context->context);
+#if SPIKETUNE_HAVE_CUDA
+    if (const auto* cuda = std::get_if<CudaContext>(&context->context)) {
+      return spike_gradient(*cuda, dy, w, surrogate, ds);
+    }
+#endif
+    spike_gradient(std::get<HostContext>(context->context), dy, w, surrogate, ds);
   });
 }
 

@@ -166,6 +166,30 @@ SPIKETUNE_API spiketune_status spiketune_spmm(const spiketune_context* context,
                                               spiketune_dtype output_type);
 
 /**
+ * dW = S^T.dY, the gradient of W, [K, N], row-major, f32; sums in f32, always in the same order.
+ * \param encoded   of format bitmap, csr or csc; binary on a CUDA device
+ * \param gradient  dY [M, N], row-major, rows in the order of the encoding; f32, f16 or bf16
+ */
+SPIKETUNE_API spiketune_status spiketune_weight_gradient(const spiketune_context* context,
+                                                         const spiketune_encoded* encoded,
+                                                         const void* gradient,
+                                                         spiketune_dtype gradient_type, uint32_t n,
+                                                         float* result);
+
+/**
+ * dS = dY.W^T times a surrogate derivative, the gradient of spikes; 0 where the mask has no bit.
+ * \param gradient  dY [M, N], row-major; f32, f16 or bf16
+ * \param weights   W [K, N], row-major, of dY's type
+ * \param mask      [M, ceil(K / 32)] words, column k of a row in bit k % 32 of word k / 32
+ * \param values    [M, K], row-major, f32, f16 or bf16; NULL: 1
+ * \param result    dS [M, K], row-major; f32 or the type of W
+ */
+SPIKETUNE_API spiketune_status spiketune_spike_gradient(
+    const spiketune_context* context, const void* gradient, const void* weights,
+    spiketune_dtype type, uint64_t m, uint32_t k, uint32_t n, const uint32_t* mask,
+    const void* values, spiketune_dtype value_type, void* result, spiketune_dtype result_type);
+
+/**
  * Fires neurons over all steps.
  * \param currents  [T, rows, N], time-major; f32, f16 or bf16
  * \param before    membranes [rows, N] before the first step; NULL: at rest

@@ -15,6 +15,8 @@ static void check(spiketune_status status) {
 
 int main(void) {
   static float currents[T * ROWS * K], weights[K * N], y[T * ROWS * N];
+  static float gradient[K * N], spike_gradient[T * ROWS * K];
+  static uint32_t mask[T * ROWS * K / 32];
   static uint8_t fired[T * ROWS * K];
   unsigned random = 1;
   int i, row, k, n;
@@ -48,6 +50,17 @@ int main(void) {
         return 1;
       }
     }
+  }
+  /* Training: Y's gradient is Y itself; that of S only where the mask, all of column 0, has a bit.
+   */
+  for (row = 0; row < T * ROWS; ++row) mask[row * (K / 32)] = 1u;
+  check(spiketune_weight_gradient(context, csr, y, SPIKETUNE_F32, N, gradient));
+  check(spiketune_spike_gradient(context, y, weights, SPIKETUNE_F32, T * ROWS, K, N, mask, NULL,
+                                 SPIKETUNE_F32, spike_gradient, SPIKETUNE_F32));
+  for (k = 0; k < K; ++k) {
+    float expected = 0.0f;
+    for (row = 0; row < T * ROWS; ++row) expected += (float)fired[row * K + k] * y[row * N];
+    if (gradient[k * N] != expected || (k > 0 && spike_gradient[k] != 0.0f)) return 1;
   }
   /* Errors are codes, with a sentence. */
   spiketune_encoded* none = NULL;

@@ -21,6 +21,7 @@
 #include "spiketune/core/error.hpp"
 #include "spiketune/kernels/cuda/bit_planes.cuh"
 #include "spiketune/kernels/cuda/expand_imma.cuh"
+#include "spiketune/kernels/cuda/gradients.cuh"
 #include "spiketune/kernels/expand.hpp"
 #include "spiketune/kernels/sparse_mma.hpp"
 
@@ -365,6 +366,17 @@ void expand_imma_on_hopper(const CudaContext&, const Bitmap&, const ByteColumns&
 }
 void sparse_mma_on_hopper(const CudaContext&, const TwoFour&, const WeightView&, const OutputView&,
                           const SparseMma&) {
+  throw Error(ErrorCode::unsupported, "Hopper's instructions are not emulated");
+}
+std::uint64_t count_parts(const CudaContext&, std::uint32_t, const GradientView&) {
+  throw Error(ErrorCode::unsupported, "Hopper's instructions are not emulated");
+}
+void weight_gradient_on_hopper(const CudaContext&, const ColumnSlots&, const GradientView&,
+                               const OutputView&, const Parts&) {
+  throw Error(ErrorCode::unsupported, "Hopper's instructions are not emulated");
+}
+void spike_gradient_on_hopper(const CudaContext&, const GradientView&, const WeightView&,
+                              const SurrogateView&, const OutputView&) {
   throw Error(ErrorCode::unsupported, "Hopper's instructions are not emulated");
 }
 }  // namespace cuda

@@ -33,11 +33,11 @@ __device__ inline void transpose_in_fours(std::uint32_t (&at)[4], std::uint32_t 
   }
 }
 
-/// Writes a row of a tile. A lane has sums[4·i] and sums[4·i + 1] for columns 8·i + 2·(lane % 4)
-/// and the next. All lanes call; a row that is not there is null.
+/// Writes a row of a tile, times `scale`. A lane has sums[4·i] and sums[4·i + 1] for columns
+/// 8·i + 2·(lane % 4) and the next. All lanes call; a row that is not there is null.
 template <int tile_n, class Y>
 __device__ void store_row(const float* sums, Y* row, std::uint32_t column, std::uint32_t n,
-                          std::uint32_t lane) {
+                          std::uint32_t lane, float scale = spike_scale) {
   const std::uint32_t part = lane % 4;
   if constexpr (sizeof(Y) == 2) {
     // Four lanes exchange: each then has 8 neighbouring columns, 16 bytes.
@@ -47,8 +47,8 @@ __device__ void store_row(const float* sums, Y* row, std::uint32_t column, std::
 #pragma unroll
       for (int j = 0; j < 4; ++j) {
         const float* sum = sums + 4 * (i + j);
-        pairs[j] = from_float<Y>(sum[0] * spike_scale).bits |
-                   std::uint32_t{from_float<Y>(sum[1] * spike_scale).bits} << 16;
+        pairs[j] = from_float<Y>(sum[0] * scale).bits |
+                   std::uint32_t{from_float<Y>(sum[1] * scale).bits} << 16;
       }
       transpose_in_fours(pairs, part);
       const std::uint32_t at = column + 8 * (i + part);
@@ -61,8 +61,7 @@ __device__ void store_row(const float* sums, Y* row, std::uint32_t column, std::
     for (int i = 0; i < tile_n / 8; ++i) {
       const std::uint32_t at = column + 8 * i + 2 * part;
       if (row != nullptr && at < n) {
-        *reinterpret_cast<float2*>(row + at) = {sums[4 * i] * spike_scale,
-                                                sums[4 * i + 1] * spike_scale};
+        *reinterpret_cast<float2*>(row + at) = {sums[4 * i] * scale, sums[4 * i + 1] * scale};
       }
     }
   }

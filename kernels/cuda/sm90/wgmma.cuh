@@ -88,6 +88,18 @@ __device__ inline void copy_box(void* to, const void* map, std::uint32_t x, std:
 #endif
 }
 
+/// Copies `bytes`, a multiple of 16, to shared memory; otherwise as copy_box().
+__device__ inline void copy_bytes(void* to, const void* from, std::uint32_t bytes,
+                                  std::uint32_t barrier) {
+#if SPIKETUNE_SM90
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::
+          "r"(shared_address(to)),
+      "l"(from), "r"(bytes), "r"(barrier)
+      : "memory");
+#endif
+}
+
 /// Barrier `id` of the block, 1 to 15, for `threads` threads, whole warps, of which some wait and
 /// others only say that they were there: what they wrote before is visible to those that waited.
 __device__ inline void wait_for_others(std::uint32_t id, std::uint32_t threads) {

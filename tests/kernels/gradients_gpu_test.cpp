@@ -1,0 +1,75 @@
+#include "spiketune/tests/kernels/gradients.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "spiketune/core/cuda/stream.hpp"
+#include "spiketune/core/error.hpp"
+
+namespace spiketune::test {
+namespace {
+
+/// Ragged in all directions; some with rows that TMA can copy, some with several tiles and parts.
+std::vector<TrainingShape> shapes() {
+  if (std::getenv("SPIKETUNE_SMALL_TESTS") != nullptr) {
+    return {{1, 1, 1}, {0, 5, 8}, {7, 0, 8}, {45, 70, 5}, {300, 72, 24}};
+  }
+  return {{1, 1, 1},      {0, 5, 8},        {7, 0, 8},       {45, 70, 5},     {300, 72, 24},
+          {257, 33, 136}, {1000, 264, 320}, {70, 2048, 600}, {2049, 520, 776}};
+}
+
+TEST(WeightGradientOnGpu, EqualsTheDoubleLoop) {
+  if (const std::string reason = cuda_unavailable_reason(); !reason.empty()) {
+    GTEST_SKIP() << reason;
+  }
+  const CudaStream stream;
+  const CudaContext context = stream.context();
+  for (const TrainingShape& shape : shapes()) {
+    for (const DType type : {DType::f32, DType::f16, DType::bf16}) {
+      for (const double density : {0.0, 0.05, 0.3, 1.0}) {
+        const TrainingProblem problem(shape.m, shape.k, shape.n, density, type);
+        SCOPED_TRACE(::testing::Message() << shape.m << " x " << shape.k << " x " << shape.n << ", "
+                                          << to_string(type) << ", " << density);
+        expect_weight_gradient<Bitmap>(context, problem, {false});
+        expect_weight_gradient<Bitmap>(context, problem, {true});
+        expect_weight_gradient<Csr>(context, problem);
+        expect_weight_gradient<Csc>(context, problem);
+      }
+    }
+  }
+}
+
+TEST(WeightGradientOnGpu, RefusesGradedSpikes) {
+  if (const std::string reason = cuda_unavailable_reason(); !reason.empty()) {
+    GTEST_SKIP() << reason;
+  }
+  const CudaStream stream;
+  const TrainingProblem problem(40, 37, 8, 0.3, DType::f16, ValueKind::graded2);
+  EXPECT_THROW(expect_weight_gradient<Csr>(stream.context(), problem), Error);
+}
+
+TEST(SpikeGradientOnGpu, EqualsTheDoubleLoopWhereTheMaskHasABit) {
+  if (const std::string reason = cuda_unavailable_reason(); !reason.empty()) {
+    GTEST_SKIP() << reason;
+  }
+  const CudaStream stream;
+  const CudaContext context = stream.context();
+  for (const TrainingShape& shape : shapes()) {
+    for (const DType type : {DType::f32, DType::f16, DType::bf16}) {
+      // Without a bit, with some tiles that have none, and with all.
+      for (const double density : {0.0, 0.0001, 0.3, 1.0}) {
+        const TrainingProblem problem(shape.m, shape.k, shape.n, density, type);
+        SCOPED_TRACE(::testing::Message() << shape.m << " x " << shape.k << " x " << shape.n << ", "
+                                          << to_string(type) << ", " << density);
+        for (const DType values : {DType::bit, DType::f32, DType::f16, DType::bf16}) {
+          expect_spike_gradient(context, problem, DType::f32, values);
+          expect_spike_gradient(context, problem, type, values);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace spiketune::test
