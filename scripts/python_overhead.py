@@ -68,14 +68,15 @@ def random_spikes(m, k, density):
     return (torch.rand((m, k), device="cuda") < density).to(torch.uint8)
 
 
-def small():
+def small_on_the_host():
     x = (np.random.default_rng(1).random((64, 64)) < 0.1).astype(np.uint8)
     w = np.ones((64, 32), np.float32)
     csr = spiketune.encode(x)
     show("host: encode csr, 64 x 64", per_call(lambda: spiketune.encode(x))[0])
     show("host: spmm csr, 64 x 64 x 32", per_call(lambda: spiketune.spmm(csr, w))[0])
-    if torch is None or not torch.cuda.is_available() or spiketune.cuda_unavailable_reason():
-        return print("no GPU: " + (spiketune.cuda_unavailable_reason() or "PyTorch has none"))
+
+
+def small_on_a_device():
     x = random_spikes(256, 256, 0.1)
     w = torch.ones((256, 64), dtype=torch.float16, device="cuda")
 
@@ -153,7 +154,10 @@ def main():
     parser.add_argument("--large", action="store_true")
     parser.add_argument("--train", action="store_true")
     arguments = parser.parse_args()
-    small()
+    small_on_the_host()
+    if torch is None or not torch.cuda.is_available() or spiketune.cuda_unavailable_reason():
+        return print("no GPU: " + (spiketune.cuda_unavailable_reason() or "PyTorch has none"))
+    small_on_a_device()
     if arguments.large:
         large()
     if arguments.train:

@@ -1,7 +1,7 @@
 #pragma once
 /// \file
-/// PyTorch's tensors without a call of Python's: DLPack's C exchange API (dlpack.h 1.2 and later,
-/// PyTorch 2.10 and later), which a tensor's type has as a table of functions.
+/// PyTorch's tensors without a call of Python's: DLPack's C exchange API (dlpack.h 1.3), a table of
+/// functions that the type of tensors has in PyTorch 2.11 and later.
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>

@@ -68,7 +68,7 @@ def test_memory_is_pytorchs_and_lives_as_long_as_its_arrays():
     del columns, expected
     assert torch.cuda.memory_allocated() == before
     with pytest.raises(spiketune.Error, match="memory"):
-        spiketune.encode(x, capacity=1 << 40)
+        spiketune.encode(x, "coo", capacity=1 << 40)
 
 
 def test_graph():
