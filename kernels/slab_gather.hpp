@@ -4,11 +4,12 @@
 ///
 /// A block keeps a slab of W, K rows by 16, 32 or 64 columns, in shared memory, and walks rows of S
 /// over it: W crosses L2 once for each block instead of once for each spike. Sums are in f32.
-/// Binary spikes are first regrouped (in the workspace: 16 bytes a nonzero at most), and the tensor
-/// cores add up the rows of W that they name; rows of W that find no room in shared memory are
-/// read from L2. W has to be finite then: zero times infinity is not a zero.
-/// Bound by shared memory: nnz · N elements. Other spikes are multiplied and added by lanes, which
-/// is bound by instructions.
+/// Binary spikes are first regrouped (in the workspace: at most 64 bytes a nonzero and 50 a row),
+/// and the tensor cores add up the rows of W that they name; rows of W that find no room in shared
+/// memory are read from L2. W has to be finite then: zero times infinity is not a zero.
+/// Bound by shared memory: nnz · N elements, or with slabs of 32 columns of binary spikes those of
+/// the columns that each 16 rows of S have in common or alone. Other spikes are multiplied and
+/// added by lanes, which is bound by instructions.
 
 #include <string>
 #include <vector>

@@ -1,8 +1,7 @@
-// Y = S·W with S in Csr and W from shared memory. Binary spikes go to slab_groups.cu or
-// slab_rows.cu. Here: values
-// to multiply with, and slabs of 16 columns. A block of up to 32 warps loads its slab once and
-// walks its share of the rows. `lanes` lanes, 8 columns of the slab each, take a row, four spikes
-// at a time.
+// Y = S·W with S in Csr and W from shared memory. Binary spikes go to slab_groups.cu, slab_rows.cu
+// or slab_union.cu. Here: values to multiply with, and slabs of 16 columns. A block of up to 32
+// warps loads its slab once and walks its share of the rows. `lanes` lanes, 8 columns of the slab
+// each, take a row, four spikes at a time.
 
 #include "spiketune/kernels/slab_gather.hpp"
 
@@ -13,6 +12,7 @@
 #include "spiketune/core/cuda/check.hpp"
 #include "spiketune/core/error.hpp"
 #include "spiketune/kernels/cuda/slab_groups.cuh"
+#include "spiketune/kernels/cuda/slab_union.cuh"
 #include "spiketune/kernels/cuda/types.cuh"
 
 namespace spiketune {
@@ -154,10 +154,13 @@ int group_columns(const CudaContext& context, const Csr& csr, const SlabGather& 
 }  // namespace cuda
 
 std::size_t spmm_workspace_bytes(const CudaContext& context, const Csr& csr,
-                                 const WeightView& weights, const OutputView&,
+                                 const WeightView& weights, const OutputView& output,
                                  const SlabGather& config) {
+  if (output.m == 0 || output.n == 0) return 0;
   if (cuda::choose_way(context, csr, weights.n, config) != cuda::Way::groups) return 0;
-  return cuda::slab_groups_workspace_bytes(context, csr, cuda::group_columns(context, csr, config));
+  const int columns = cuda::group_columns(context, csr, config);
+  return columns == 32 ? cuda::slab_union_workspace_bytes(context, csr, weights.n)
+                       : cuda::slab_groups_workspace_bytes(csr);
 }
 
 void spmm(const CudaContext& context, const Csr& csr, const WeightView& weights,
@@ -182,8 +185,10 @@ void spmm(const CudaContext& context, const Csr& csr, const WeightView& weights,
     check_room(columns == 32 || cuda::wide_slab_fits(context, weights.k));
     if (way == cuda::Way::rows) {
       cuda::slab_rows(context, csr, weights, output);
+    } else if (columns == 32) {
+      cuda::slab_union(context, csr, weights, output, workspace);
     } else {
-      cuda::slab_groups(context, csr, weights, output, columns, workspace);
+      cuda::slab_groups(context, csr, weights, output, workspace);
     }
     return;
   }

@@ -18,11 +18,11 @@ constexpr int rows_threads = 1024;
 /// offsets eight.
 template <class W, class Y>
 __global__ void __launch_bounds__(rows_threads, 1)
-    gather_rows(const __grid_constant__ Csr csr, const Slab<8> slab, const W* __restrict__ w,
+    gather_rows(const __grid_constant__ Csr csr, const Slab slab, const W* __restrict__ w,
                 Y* __restrict__ y, std::uint32_t m, std::uint32_t n, std::uint32_t rows_per_block) {
   extern __shared__ uint4 lines[];
   const std::uint32_t first_column = blockIdx.x * 64;
-  load_slab<W, 8>(lines, slab, w, slab.lines, n, first_column);
+  load_slab(lines, slab, w, n, first_column);
 
   const std::uint32_t lane = threadIdx.x % 32;
   const std::uint32_t part = lane % 8;
@@ -30,7 +30,7 @@ __global__ void __launch_bounds__(rows_threads, 1)
   // Matrix lane / 8 of ldmatrix takes row matrix % 2, or 2 more, and spike matrix / 2, or 2 more.
   std::uint32_t source = lane / 8 % 2 * 8 + lane / 16;
   keep(source);
-  const typename Sums<W, 8>::Operands operands(lane);
+  const typename Sums<W>::Operand operand(lane);
   const std::uint32_t column = first_column + lane / 4 * 8 + lane % 4 * 2;
 
   const std::uint32_t end_row =
@@ -60,7 +60,7 @@ __global__ void __launch_bounds__(rows_threads, 1)
     const std::uint32_t more_columns1 = load_column(range1, 8);
     const Range range2 = load_range(first_row + 2 * stride + lane / 8);
     std::uint32_t longest = __reduce_max_sync(~0u, range.end + part - range.at);
-    Sums<W, 8> sums;
+    Sums<W> sums;
     while (longest != 0) {
 #pragma unroll
       for (std::uint32_t i = 0; i < 8; i += 2) {
@@ -71,8 +71,8 @@ __global__ void __launch_bounds__(rows_threads, 1)
           const std::uint32_t line = __shfl_sync(~0u, columns, source + i + 16 * j);
           load_transposed(loaded[j], piece + line * line_bytes);
         }
-        sums.add(operands, loaded[0], 0);
-        sums.add(operands, loaded[1], 1);
+        sums.add(operand, loaded[0], 0);
+        sums.add(operand, loaded[1], 1);
       }
       if (longest <= 8) break;
       longest -= 8;
@@ -96,7 +96,7 @@ __global__ void __launch_bounds__(rows_threads, 1)
 template <class W, class Y>
 void launch(const CudaContext& context, const Csr& csr, const WeightView& weights,
             const OutputView& output) {
-  const Slab<8> slab{weights.k};
+  const Slab slab{weights.k};
   const std::uint64_t slabs = ceil_div(output.n, 64);
   const auto multiprocessors =
       static_cast<std::uint64_t>(attribute(context, cudaDevAttrMultiProcessorCount));

@@ -9,11 +9,11 @@
 ///   matrix i of ldmatrix: 8 rows, which are pieces of W, of 8 elements. Transposed it is an
 ///   operand A, elements × pieces, and B says which pieces to add up: D[element][piece].
 ///
-/// The eight pieces of a matrix lie in all banks: they are those of a row of 64 columns, or of
-/// 32 columns in the first half of a line of shared memory and 32 in the second.
+/// The eight pieces of a matrix are those of a row of 64 columns, which lie in all banks.
 
 #include <cuda_pipeline_primitives.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <type_traits>
 
@@ -27,14 +27,10 @@ namespace spiketune::cuda {
 inline constexpr std::uint32_t group_rows = 4;    // of S, that go together
 inline constexpr std::uint32_t line_bytes = 128;  // of shared memory: all banks
 
-/// 8 · pieces columns of W in shared memory: `lines` lines, and one of zeros.
-template <int pieces>
+/// 64 columns of W in shared memory: `lines` lines, a row each, and one of zeros.
 struct Slab {
-  static constexpr std::uint32_t halves = 8 / pieces;  // rows of W in a line
-  static constexpr std::uint32_t lists = group_rows * halves;
   std::uint32_t lines;
 
-  [[nodiscard]] SPIKETUNE_HD std::uint32_t resident_rows() const { return lines * halves; }
   [[nodiscard]] std::size_t bytes() const { return (std::size_t{lines} + 1) * line_bytes; }
 };
 
@@ -52,6 +48,15 @@ __device__ void keep(const T*& pointer) {
 #endif
 }
 
+/// The same for where shared memory begins, in the 32 bits that loads from there take.
+__device__ inline void keep_shared(const char*& pointer) {
+#if defined(__CUDA_ARCH__)
+  auto address = static_cast<std::uint32_t>(__cvta_generic_to_shared(pointer));
+  keep(address);
+  pointer = static_cast<const char*>(__cvta_shared_to_generic(address));
+#endif
+}
+
 template <class T>
 __device__ const T* advance(const T* base, std::uint32_t count, std::uint32_t bytes) {
   return reinterpret_cast<const T*>(reinterpret_cast<const char*>(base) +
@@ -65,19 +70,16 @@ __device__ std::uint32_t ones(bool low, bool high) {
   return (low ? one : 0) | (high ? one << 16 : 0);
 }
 
-template <class W, int pieces>
-__device__ void load_slab(uint4* to, const Slab<pieces>& slab, const W* w, std::uint32_t k,
-                          std::uint32_t n, std::uint32_t first_column) {
-  const std::uint32_t piece = threadIdx.x % pieces;
+template <class W>
+__device__ void load_slab(uint4* to, const Slab& slab, const W* w, std::uint32_t n,
+                          std::uint32_t first_column) {
+  const std::uint32_t piece = threadIdx.x % 8;
   const std::uint32_t column = first_column + piece * 8;
-  for (std::uint32_t row = threadIdx.x / pieces; row < slab.resident_rows();
-       row += blockDim.x / pieces) {
-    const std::uint32_t half = row < slab.lines ? 0 : 1;
-    uint4* const at = to + (row - half * slab.lines) * 8 + half * pieces + piece;
-    if (row < k && column < n) {
-      __pipeline_memcpy_async(at, w + std::uint64_t{row} * n + column, 16);
+  for (std::uint32_t row = threadIdx.x / 8; row < slab.lines; row += blockDim.x / 8) {
+    if (column < n) {
+      __pipeline_memcpy_async(to + row * 8 + piece, w + std::uint64_t{row} * n + column, 16);
     } else {
-      *at = {0, 0, 0, 0};
+      to[row * 8 + piece] = {0, 0, 0, 0};
     }
   }
   if (threadIdx.x < 8) to[slab.lines * 8 + threadIdx.x] = {0, 0, 0, 0};
@@ -85,51 +87,26 @@ __device__ void load_slab(uint4* to, const Slab<pieces>& slab, const W* w, std::
 }
 
 /// The sums of a group, in the registers of a warp. Lane 4·e + i has element e of pieces 2·i and
-/// 2·i + 1 of eight. Those of 64 columns are of one row: row j's are at[j / 2][2·(j % 2)] and the
-/// next. Those of 32 columns are of two: pieces 0 to 3 of row j, 4 to 7 of row j + 2.
-template <class W, int pieces>
+/// 2·i + 1 of eight: those of row j are at[j / 2][2·(j % 2)] and the next.
+template <class W>
 class Sums {
  public:
-  float at[pieces / 4][4] = {};
+  float at[2][4] = {};
 
-  struct Operands {
-    std::uint32_t low, high;  ///< B: which pieces to add up
-    std::uint32_t far[4];     ///< A: a far spike's elements in the order of the sums
+  struct Operand {
+    std::uint32_t same;  ///< B: which pieces to add up
 
-    __device__ explicit Operands(std::uint32_t lane) {
+    __device__ explicit Operand(std::uint32_t lane) {
       const std::uint32_t k = lane % 4 * 2;
       const std::uint32_t n = lane / 4;
-      const std::uint32_t same = ones<W>(k % pieces == n % pieces, (k + 1) % pieces == n % pieces);
-      low = pieces == 8 || n < 4 ? same : 0;
-      high = pieces == 8 || n >= 4 ? same : 0;
-#pragma unroll
-      for (std::uint32_t i = 0; i < 4; ++i) {
-        const std::uint32_t element = n + i % 2 * 8;
-        far[i] = ones<W>(element == 2 * k + i / 2 * 2, element == 2 * k + i / 2 * 2 + 1);
-      }
-      keep(low);
-      keep(high);
-      if constexpr (pieces == 4) {
-        for (int i = 0; i < 4; ++i) keep(far[i]);
-      }
+      same = ones<W>(k == n, k + 1 == n);
+      keep(same);
     }
   };
 
   /// Adds what ldmatrix collected for entry `entry`.
-  __device__ void add(const Operands& operands, const std::uint32_t (&loaded)[4], int entry) {
-    mma_m16n8k16<W>(at[pieces == 8 ? entry % 2 : 0], loaded, operands.low, operands.high);
-  }
-
-  /// Adds the sums of far spikes, which come as: lane 4·e + i has of row i element e of pieces
-  /// 0, 2, 1 and 3.
-  __device__ void add_far(const float (&far)[4], std::uint32_t lane) {
-    const bool odd = lane % 2 != 0;
-    const float other0 = __shfl_xor_sync(~0u, odd ? far[0] : far[1], 1);
-    const float other1 = __shfl_xor_sync(~0u, odd ? far[2] : far[3], 1);
-    at[0][0] += odd ? other0 : far[0];
-    at[0][1] += odd ? other1 : far[2];
-    at[0][2] += odd ? far[1] : other0;
-    at[0][3] += odd ? far[3] : other1;
+  __device__ void add(const Operand& operand, const std::uint32_t (&loaded)[4], int entry) {
+    mma_m16n8k16<W>(at[entry % 2], loaded, operand.same, operand.same);
   }
 };
 
@@ -157,11 +134,37 @@ inline int attribute(const CudaContext& context, cudaDeviceAttr which) {
   return value;
 }
 
-/// A block has 2 KB beside its lines, so that a block of plan_groups() can run beside it.
+/// How many lines fit into the shared memory of a block, and 2 KB beside them.
 inline std::uint32_t most_lines(const CudaContext& context) {
   constexpr int beside = 2048;
   return static_cast<std::uint32_t>(
       (attribute(context, cudaDevAttrMaxSharedMemoryPerBlockOptin) - beside) / line_bytes - 1);
+}
+
+/// Into how many parts the rows of S are cut, for a block for each slab and part, and how many of
+/// these blocks share a multiprocessor.
+struct Cut {
+  std::uint64_t parts;
+  unsigned beside_each_other;
+};
+
+/// All blocks run at a time. They share a multiprocessor only where that leaves fewer of these
+/// idle: each loads a slab.
+inline Cut cut_rows(const CudaContext& context, std::uint64_t slabs, std::size_t slab_bytes,
+                    std::uint64_t most_parts) {
+  const auto multiprocessors =
+      static_cast<std::uint64_t>(attribute(context, cudaDevAttrMultiProcessorCount));
+  const auto shared =
+      static_cast<std::size_t>(attribute(context, cudaDevAttrMaxSharedMemoryPerMultiprocessor));
+  constexpr std::size_t beside = 2048;  // bytes of a block beside its slab
+  const auto parts = [&](unsigned blocks) {
+    return std::clamp<std::uint64_t>(multiprocessors * blocks / slabs, 1, most_parts);
+  };
+  unsigned best = 1;
+  for (unsigned blocks = 2; blocks <= 3 && blocks * (slab_bytes + beside) <= shared; ++blocks) {
+    if (parts(blocks) * best > parts(best) * blocks) best = blocks;
+  }
+  return {parts(best), best};
 }
 
 }  // namespace spiketune::cuda
