@@ -43,9 +43,10 @@ struct SurrogateView {
 ///
 /// CUDA: the bits of S are transposed. On Hopper, dY of f16 or bf16, of which rows are whole pieces
 /// of 16 bytes, is multiplied by sparse tensor cores: two of every four rows of a column of S have
-/// slots (formats/slots.hpp), the others' rows of dY are added in f32. M in parts, so that all
-/// multiprocessors have work whatever K and N are; the sums of parts are added by a second kernel.
-/// Otherwise the product of the transposed bitmap, expand_mma or row_gather.
+/// slots (formats/slots.hpp), the others' rows of dY are added in f32 by a kernel of its own. M in
+/// parts, so that all multiprocessors have work whatever K and N are; blocks wait for parts of
+/// others that began before them. Otherwise the product of the transposed bitmap, expand_mma or
+/// row_gather. Where more than a twentieth are spikes a dense product is faster.
 ///
 /// \param spikes    Bitmap, Csr or Csc, complete (no overflow). CUDA: binary
 /// \param gradient  dY [M, N]

@@ -37,26 +37,26 @@ __device__ std::uint32_t transpose(std::uint32_t word) {
   return word;
 }
 
-/// 256 rows of columns 32·w + lane.
-__device__ void load_columns(const Bitmap& bitmap, std::uint32_t unit, std::uint32_t w,
-                             std::uint32_t (&rows)[unit_words]) {
-  const std::uint64_t row = std::uint64_t{unit} * unit_rows + threadIdx.x % 32;
+/// Words first .. first + count - 1 of columns 32·w + lane.
+template <std::uint32_t count>
+__device__ void load_columns(const Bitmap& bitmap, std::uint32_t first, std::uint32_t w,
+                             std::uint32_t (&rows)[count]) {
+  const std::uint64_t row = std::uint64_t{first} * 32 + threadIdx.x % 32;
 #pragma unroll
-  for (std::uint32_t i = 0; i < unit_words; ++i) {
+  for (std::uint32_t i = 0; i < count; ++i) {
     const bool there = w < bitmap.words_per_row() && row + 32 * i < bitmap.layout.m();
     rows[i] = there ? bitmap.words[bitmap.word_index(row + 32 * i, w)] : 0;
   }
 #pragma unroll
-  for (std::uint32_t i = 0; i < unit_words; ++i) rows[i] = transpose(rows[i]);
+  for (std::uint32_t i = 0; i < count; ++i) rows[i] = transpose(rows[i]);
 }
 
-__device__ void load_columns(const ColumnBits& columns, std::uint32_t unit, std::uint32_t w,
-                             std::uint32_t k, std::uint32_t (&rows)[unit_words]) {
+__device__ void load_columns(const ColumnBits& columns, std::uint32_t first, std::uint32_t w,
+                             std::uint32_t k, std::uint32_t (&rows)[2]) {
   const std::uint32_t column = 32 * w + threadIdx.x % 32;
-  const std::uint32_t* from =
-      columns.bits + std::uint64_t{column} * columns.words + unit * unit_words;
+  const std::uint32_t* from = columns.bits + std::uint64_t{column} * columns.words + first;
 #pragma unroll
-  for (std::uint32_t i = 0; i < unit_words; ++i) rows[i] = column < k ? from[i] : 0;
+  for (std::uint32_t i = 0; i < 2; ++i) rows[i] = column < k ? from[i] : 0;
 }
 
 /// A warp makes words of 256 rows and 32 columns.
@@ -65,12 +65,12 @@ __global__ void __launch_bounds__(32 * transpose_warps)
   const std::uint32_t w = blockIdx.y * transpose_warps + threadIdx.x / 32;
   if (w >= bitmap.words_per_row()) return;
   std::uint32_t rows[unit_words];
-  load_columns(bitmap, blockIdx.x, w, rows);
+  load_columns(bitmap, blockIdx.x * unit_words, w, rows);
   const std::uint32_t column = 32 * w + threadIdx.x % 32;
   if (column < bitmap.layout.k()) columns.store(column, blockIdx.x * unit_words, rows);
 }
 
-/// A warp makes slots of 256 rows and twice 32 columns. Bits may lie where the residual comes.
+/// A warp makes slots of 64 rows and twice 32 columns. Bits may lie where the residual comes.
 template <class Source>
 __global__ void __launch_bounds__(32 * transpose_warps)
     make_slots(const __grid_constant__ Source source, const ColumnSlots slots, const Parts parts) {
@@ -81,13 +81,13 @@ __global__ void __launch_bounds__(32 * transpose_warps)
   for (std::uint64_t i = thread; i < parts.count; i += threads) parts.flags[i] = 0;
   const std::uint32_t pair = blockIdx.y * transpose_warps + threadIdx.x / 32;
   const std::uint32_t w = pair / 2 * 4 + pair % 2;
-  std::uint32_t rows[2][unit_words];
+  std::uint32_t rows[2][2];
 #pragma unroll
   for (std::uint32_t b = 0; b < 2; ++b) {
     if constexpr (std::is_same_v<Source, Bitmap>) {
-      load_columns(source, blockIdx.x, w + 2 * b, rows[b]);
+      load_columns(source, 2 * blockIdx.x, w + 2 * b, rows[b]);
     } else {
-      load_columns(source, blockIdx.x, w + 2 * b, slots.k, rows[b]);
+      load_columns(source, 2 * blockIdx.x, w + 2 * b, slots.k, rows[b]);
     }
   }
   slots.store(blockIdx.x, w, rows);
@@ -136,7 +136,7 @@ void launch_slots(const CudaContext& context, const Source& source, const Column
                   const Parts& parts) {
   // Whole tiles: a block has the four pairs of words of one.
   static_assert(transpose_warps == ColumnSlots::tile_columns / 64);
-  const dim3 grid(slots.words / unit_words,
+  const dim3 grid(slots.words / 2,
                   static_cast<unsigned>(ceil_div(slots.k, ColumnSlots::tile_columns)));
   make_slots<<<grid, 32 * transpose_warps, 0, context.stream>>>(source, slots, parts);
   check_launch();

@@ -51,36 +51,34 @@ struct ColumnSlots {
   std::uint32_t words;      ///< a multiple of 8
   std::uint32_t k;
 
-  [[nodiscard]] __device__ std::uint32_t units() const { return words / unit_words; }
-
-  /// A warp stores a unit of columns 32·w + lane and 64 further on. w has no bit 1.
-  __device__ void store(std::uint32_t unit, std::uint32_t w,
-                        const std::uint32_t (&rows)[2][unit_words]) const {
+  /// A warp stores 64 rows of columns 32·w + lane and 64 further on. w has no bit 1.
+  __device__ void store(std::uint32_t step, std::uint32_t w,
+                        const std::uint32_t (&rows)[2][2]) const {
     const std::uint32_t lane = threadIdx.x % 32;
     const std::uint32_t h = lane / 8 % 2;
     const std::uint32_t r = lane % 8;
     const std::uint32_t tile = w / 8;
     const std::uint32_t warp = w % 8 / 4 * 4 + w % 2 * 2 + lane / 16;
     std::uint32_t* to =
-        slots + (std::uint64_t{tile} * units() + unit) * unit_size + warp * warp_words;
+        slots + (std::uint64_t{tile} * (words / 2) + step) * step_words + warp * warp_words;
+    std::uint32_t presence[2];
+    std::uint32_t metadata[4];
 #pragma unroll
-    for (std::uint32_t step = 0; step < unit_rows / 64; ++step) {
-      std::uint32_t presence[2];
-      std::uint32_t metadata[4];
-#pragma unroll
-      for (std::uint32_t b = 0; b < 2; ++b) {
-        const SplitGroups low = split_groups(rows[b][2 * step]);
-        const SplitGroups high = split_groups(rows[b][2 * step + 1]);
-        presence[b] = low.presence | high.presence << 16;
-        metadata[2 * b] = operand(low.metadata, h);
-        metadata[2 * b + 1] = operand(high.metadata, h);
-        store_residual(unit, w, b, step, low.residual, high.residual);
+    for (std::uint32_t b = 0; b < 2; ++b) {
+      const SplitGroups low = split_groups(rows[b][0]);
+      const SplitGroups high = split_groups(rows[b][1]);
+      presence[b] = low.presence | high.presence << 16;
+      metadata[2 * b] = operand(low.metadata, h);
+      metadata[2 * b + 1] = operand(high.metadata, h);
+      const std::uint32_t column = 32 * w + 64 * b + lane;
+      if (column < k) {
+        *reinterpret_cast<uint2*>(residual + std::uint64_t{column} * words + 2 * step) = {
+            low.residual, high.residual};
       }
-      *reinterpret_cast<uint2*>(to + r * 4 + h * 2) = {presence[0], presence[1]};
-      *reinterpret_cast<uint4*>(to + metadata_at + (r * 2 + h) * 4) = {metadata[0], metadata[1],
-                                                                       metadata[2], metadata[3]};
-      to += step_words;
     }
+    *reinterpret_cast<uint2*>(to + r * 4 + h * 2) = {presence[0], presence[1]};
+    *reinterpret_cast<uint4*>(to + metadata_at + (r * 2 + h) * 4) = {metadata[0], metadata[1],
+                                                                     metadata[2], metadata[3]};
   }
 
  private:
@@ -88,13 +86,6 @@ struct ColumnSlots {
   __device__ static std::uint32_t operand(std::uint32_t metadata, std::uint32_t h) {
     const std::uint32_t other = __shfl_xor_sync(0xffffffffu, metadata, 8);
     return h == 0 ? (metadata & 0xffffu) | other << 16 : other >> 16 | (metadata & 0xffff0000u);
-  }
-  __device__ void store_residual(std::uint32_t unit, std::uint32_t w, std::uint32_t b,
-                                 std::uint32_t step, std::uint32_t low, std::uint32_t high) const {
-    const std::uint32_t column = 32 * w + 64 * b + threadIdx.x % 32;
-    if (column >= k) return;
-    *reinterpret_cast<uint2*>(residual + std::uint64_t{column} * words + unit * unit_words +
-                              2 * step) = {low, high};
   }
 };
 

@@ -348,7 +348,43 @@ __global__ void __launch_bounds__(part_threads, 1)
 }
 
 constexpr std::uint32_t residual_threads = 256;
-constexpr std::uint32_t columns_per_warp = 128;
+constexpr std::uint32_t residual_words = 2 * residual_threads;  // a block lists at a time
+
+/// Lists the rows, less 32·base, that bits of residual_words words name, ascending, and returns how
+/// many. All threads call.
+__device__ std::uint32_t list_rows(const std::uint32_t* residual, std::uint32_t base,
+                                   std::uint32_t words, std::uint16_t* rows) {
+  __shared__ std::uint32_t warp_counts[residual_threads / 32];
+  const std::uint32_t lane = threadIdx.x % 32;
+  const std::uint32_t at = 2 * threadIdx.x;
+  uint2 both{0, 0};
+  if (base + at < words) both = *reinterpret_cast<const uint2*>(residual + base + at);
+  const std::uint32_t count = count_bits(both.x) + count_bits(both.y);
+  if (__syncthreads_or(count != 0) == 0) return 0;
+  std::uint32_t until = count;  // of the warp, this lane's included
+#pragma unroll
+  for (std::uint32_t step = 1; step < 32; step *= 2) {
+    const std::uint32_t before = __shfl_up_sync(0xffffffffu, until, step);
+    if (lane >= step) until += before;
+  }
+  if (lane == 31) warp_counts[threadIdx.x / 32] = until;
+  __syncthreads();
+  std::uint32_t first = until - count;
+  std::uint32_t all = 0;
+#pragma unroll
+  for (std::uint32_t warp = 0; warp < residual_threads / 32; ++warp) {
+    if (warp < threadIdx.x / 32) first += warp_counts[warp];
+    all += warp_counts[warp];
+  }
+  for (std::uint32_t word = both.x; word != 0; word &= word - 1) {
+    rows[first++] = static_cast<std::uint16_t>(32 * at + lowest_bit(word));
+  }
+  for (std::uint32_t word = both.y; word != 0; word &= word - 1) {
+    rows[first++] = static_cast<std::uint16_t>(32 * at + 32 + lowest_bit(word));
+  }
+  __syncthreads();
+  return all;
+}
 
 /// sum[i] += element i of four.
 template <class W>
@@ -358,46 +394,29 @@ __device__ void add_four(const W* from, float (&sum)[4]) {
   for (int i = 0; i < 4; ++i) sum[i] += to_float(four.at[i]);
 }
 
-/// A warp adds the rows of dY that the residual names to 128 columns of a row of dW, in one order.
+/// A block adds the rows of dY that the residual names to a row of dW, in one order.
 template <class W>
 __global__ void __launch_bounds__(residual_threads)
     add_residual(const ColumnSlots slots, const W* __restrict__ dy, float* __restrict__ dw,
                  std::uint32_t n) {
-  const std::uint32_t lane = threadIdx.x % 32;
-  const std::uint32_t first =
-      (blockIdx.y * (residual_threads / 32) + threadIdx.x / 32) * columns_per_warp;
-  const std::uint32_t column = first + lane * 4;
-  const bool there = column < n;
+  // Two of four at most have no slot.
+  __shared__ std::uint16_t rows[residual_words * 16];
   wait_for_primary();
-  if (first >= n) return;
-  float* to = dw + std::uint64_t{blockIdx.x} * n + column;
-  float sum[4] = {};
-  bool changed = false;
   const std::uint32_t* residual = slots.residual + std::uint64_t{blockIdx.x} * slots.words;
-  for (std::uint32_t base = 0; base < slots.words; base += 128) {
-    const std::uint32_t at = base + lane * 4;
-    const uint4 four =
-        at < slots.words ? *reinterpret_cast<const uint4*>(residual + at) : uint4{0, 0, 0, 0};
-    std::uint32_t lanes = __ballot_sync(0xffffffffu, (four.x | four.y | four.z | four.w) != 0);
-    changed |= lanes != 0;
-    for (; lanes != 0; lanes &= lanes - 1) {
-      const std::uint32_t from = lowest_bit(lanes);
-      const std::uint32_t spikes[4] = {__shfl_sync(0xffffffffu, four.x, static_cast<int>(from)),
-                                       __shfl_sync(0xffffffffu, four.y, static_cast<int>(from)),
-                                       __shfl_sync(0xffffffffu, four.z, static_cast<int>(from)),
-                                       __shfl_sync(0xffffffffu, four.w, static_cast<int>(from))};
-#pragma unroll
-      for (std::uint32_t i = 0; i < 4; ++i) {
-        for (std::uint32_t word = spikes[i]; word != 0; word &= word - 1) {
-          const std::uint64_t m = (base + from * 4 + i) * 32 + lowest_bit(word);
-          if (there) add_four(dy + m * n + column, sum);
-        }
-      }
+  for (std::uint32_t base = 0; base < slots.words; base += residual_words) {
+    const std::uint32_t count = list_rows(residual, base, slots.words, rows);
+    for (std::uint32_t column = threadIdx.x * 4; count != 0 && column < n;
+         column += residual_threads * 4) {
+      const W* from = dy + std::uint64_t{base} * 32 * n + column;
+      float* to = dw + std::uint64_t{blockIdx.x} * n + column;
+      float sum[4] = {};
+#pragma unroll 4
+      for (std::uint32_t i = 0; i < count; ++i) add_four(from + std::uint64_t{rows[i]} * n, sum);
+      add_four(to, sum);
+      *reinterpret_cast<float4*>(to) = {sum[0], sum[1], sum[2], sum[3]};
     }
+    __syncthreads();
   }
-  if (!there || !changed) return;
-  add_four(to, sum);
-  *reinterpret_cast<float4*>(to) = {sum[0], sum[1], sum[2], sum[3]};
 }
 
 template <class W>
@@ -412,10 +431,8 @@ void launch(const CudaContext& context, const ColumnSlots& slots, const Gradient
       cudaFuncSetAttribute(multiply_parts<W>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
   launch_dependent(context, multiply_parts<W>, dim3(deal.blocks), dim3(part_threads), bytes,
                    map_weights(dy), slots, deal, parts, dw, gradient.n);
-  const auto across = static_cast<unsigned>(
-      ceil_div(gradient.n, std::uint64_t{columns_per_warp} * residual_threads / 32));
-  launch_dependent(context, add_residual<W>, dim3(slots.k, across), dim3(residual_threads), 0,
-                   slots, static_cast<const W*>(gradient.data), dw, gradient.n);
+  launch_dependent(context, add_residual<W>, dim3(slots.k), dim3(residual_threads), 0, slots,
+                   static_cast<const W*>(gradient.data), dw, gradient.n);
 }
 
 }  // namespace
