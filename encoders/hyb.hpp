@@ -2,8 +2,9 @@
 /// \file
 /// Spikes to HYB. See encoders/encode.hpp for the interface.
 ///
-/// Pack to bits, count what each row has beyond its slots, scan, expand the bits into slots and
-/// tail. Offsets into the tail are 64-bit, so that any number of entries will do.
+/// Pack to bits, fill the slots of each row, count what is beyond them, find where the tail of each
+/// row begins, expand what is left of the bits into the tail. Offsets into the tail are 64-bit, so
+/// that any number of entries will do.
 
 #include "spiketune/encoders/encode.hpp"
 #include "spiketune/formats/hyb.hpp"

@@ -2,8 +2,10 @@
 /// \file
 /// Spikes to SELL-C-σ. See encoders/encode.hpp for the interface.
 ///
-/// Pack to bits, count each row, rank rows within their windows, scan the slices, expand the bits
-/// into the slots.
+/// Pack to bits, count each row, rank rows within their windows, find where the slices of a window
+/// begin, expand the bits into the slots. The bits of all rows pass through the workspace. On a
+/// GPU, throws Error(unsupported) for 2^32 rows and more, or where a window could need as many
+/// slots.
 
 #include "spiketune/encoders/encode.hpp"
 #include "spiketune/formats/sell.hpp"

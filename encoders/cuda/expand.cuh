@@ -74,13 +74,6 @@ __device__ void for_each_bit_by_warp(std::uint32_t words, Word&& word, Visit&& v
   }
 }
 
-static __global__ void count_rows(const BitRows bits, std::uint32_t* counts) {
-  const std::uint64_t row = global_warp();
-  if (row >= bits.m) return;
-  const std::uint32_t count = row_count(bits, row);
-  if (threadIdx.x % 32 == 0) counts[row] = count;
-}
-
 /// Bytes of scratch that exclusive_scan needs for `count` elements.
 template <class Offset = std::uint32_t>
 inline std::size_t scan_bytes(std::uint64_t count) {

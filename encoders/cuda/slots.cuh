@@ -1,325 +1,232 @@
 #pragma once
 /// \file
-/// One pass for HYB: slots of rows, and a tail for what finds none.
-///
-/// As encoders/cuda/place.cuh, but spike i of row r goes to slot r·width + i, so that the slots of
-/// a tile are one run of memory and wait for no other; only a tail does. A matrix whose rows are
-/// longer than a tile takes the long way: pack(), then a warp for each row.
+/// Slots of a strip: spike i of row r goes to slot r·width + i, whatever the other rows hold.
 
-#include "spiketune/encoders/cuda/place.cuh"
+#include "spiketune/encoders/cuda/strips.cuh"
 #include "spiketune/formats/ell.hpp"
 
 namespace spiketune::cuda {
 
-/// Slots that are staged at a time: four blocks have to share an SM. A tile of packed bits has
-/// more, and more memory for them.
+/// Packed input takes few registers, and more warps to have as many bytes on their way.
 template <DType storage>
-inline constexpr std::uint32_t staged_units = storage == DType::bit ? 6144 : 3072;
+inline constexpr int slot_blocks_per_sm = bits_of(storage) < 8 ? 3 : 2;
 
-/// Words of shared memory by their address there: a store is one instruction, where through a
-/// pointer the compiler finds the address anew in every step of a loop.
-class SharedWords {
- public:
-#if defined(__CUDA_ARCH__)
-  __device__ explicit SharedWords(std::uint32_t* words)
-      : at_(static_cast<std::uint32_t>(__cvta_generic_to_shared(words))) {}
-  __device__ void store(std::uint32_t i, std::uint32_t value) const {
-    asm volatile("st.shared.u32 [%0], %1;" ::"r"(at_ + 4 * i), "r"(value) : "memory");
-  }
-
- private:
-  std::uint32_t at_;
-#else
-  explicit SharedWords(std::uint32_t* words) : at_(words) {}
-  void store(std::uint32_t i, std::uint32_t value) const {
-    at_[i] = value;
-  }
-
- private:
-  std::uint32_t* at_;
-#endif
+/// Of a warp, in shared memory.
+template <DType storage>
+struct alignas(16) SlotFiller {
+  StripMemory<storage> bits;
+  std::uint32_t starts[strip_words<storage> + 1];  ///< units before each row
+  alignas(16) std::uint16_t staged[window_units + 8];
 };
-
-/// A thread's run of words of units, in registers.
-template <std::uint32_t most>
-struct OwnedUnits {
-  std::uint32_t words[most];
-  std::uint32_t group;  ///< of the first
-  std::uint32_t w;      ///< its place in the group
-  std::uint32_t words_per_group;
-  std::uint32_t count = 0;  ///< units
-
-  __device__ OwnedUnits(const std::uint32_t* units, std::uint32_t total, std::uint32_t per_group)
-      : words_per_group(per_group) {
-    const std::uint32_t per_thread = (total + tile_threads - 1) / tile_threads;
-    const std::uint32_t begin = threadIdx.x * per_thread;
-    const bool full = per_thread == most && begin + most <= total;
-    if constexpr (most % 4 == 0) {
-#pragma unroll
-      for (std::uint32_t i = 0; full && i < most / 4; ++i) {
-        const uint4 four = reinterpret_cast<const uint4*>(units + begin)[i];
-        words[4 * i] = four.x;
-        words[4 * i + 1] = four.y;
-        words[4 * i + 2] = four.z;
-        words[4 * i + 3] = four.w;
-      }
-    }
-    if (most % 4 != 0 || !full) {
-#pragma unroll
-      for (std::uint32_t i = 0; i < most; ++i) {
-        words[i] = i < per_thread && begin + i < total ? units[begin + i] : 0;
-      }
-    }
-#pragma unroll
-    for (std::uint32_t i = 0; i < most; ++i) count += count_bits(words[i]);
-    group = begin / words_per_group;
-    w = begin - group * words_per_group;
-    last_ = begin < total ? std::min(total - begin, per_thread) : 0;
-  }
-
-  /// visit(word, group, w, units before) for each word that has a unit, in order; `mine` is how
-  /// many there are before the run.
-  template <class Visit>
-  __device__ void for_each(std::uint32_t mine, Visit&& visit) const {
-    std::uint32_t in_group = w;
-    std::uint32_t of_group = group;
-#pragma unroll
-    for (std::uint32_t i = 0; i < most; ++i) {
-      if (words[i] != 0) visit(words[i], of_group, in_group, mine);
-      mine += count_bits(words[i]);
-      if (++in_group == words_per_group) {
-        in_group = 0;
-        ++of_group;
-      }
-    }
-  }
-  /// starts[group] = base + units before it, for each group that begins in the run.
-  __device__ void store_starts(std::uint32_t base, std::uint32_t* starts) const {
-    std::uint32_t next = w == 0 ? 0 : words_per_group - w;  // the word that begins a group
-    for (std::uint32_t of = group + (w != 0); next < last_; next += words_per_group, ++of) {
-      std::uint32_t before = base;
-#pragma unroll
-      for (std::uint32_t i = 0; i + 1 < most; ++i) {
-        if (i < next) before += count_bits(words[i]);
-      }
-      starts[of] = before;
-    }
-  }
-
- private:
-  std::uint32_t last_;  ///< words of the run
-};
-
-/// visit(bit) from the highest set bit down: one instruction finds it.
-template <class Visit>
-__device__ void for_each_bit_down(std::uint32_t word, Visit&& visit) {
-  while (word != 0) {
-    const auto bit = static_cast<std::uint32_t>(31 - __clz(static_cast<int>(word)));
-    word ^= 1u << bit;
-    visit(bit);
-  }
-}
-
-/// indices[at .. at + 3] = the columns of four units, plus `first`; `at` is a multiple of 4.
-__device__ inline void store_four_columns(const AnyArray& indices, std::uint64_t at,
-                                          const uint4& units, std::uint32_t first) {
-  if (indices.type == DType::u16) {
-    const std::uint32_t both = first * 0x10001u;
-    indices.as<uint2>()[at / 4] = {__byte_perm(units.x, units.y, 0x5410) + both,
-                                   __byte_perm(units.z, units.w, 0x5410) + both};
-  } else {
-    indices.as<uint4>()[at / 4] = {column_of(units.x) + first, column_of(units.y) + first,
-                                   column_of(units.z) + first, column_of(units.w) + first};
-  }
-}
-
-/// Gives staged units to one(position, unit), or, where `fours` and they are four neighbours at a
-/// multiple of four, to four(position, units). Unit i belongs to first + i; those at `limit` and
-/// beyond are left out.
-template <class One, class Four>
-__device__ void store_staged(const std::uint32_t* staged, std::uint64_t first, std::uint32_t count,
-                             std::uint64_t limit, bool fours, One&& one, Four&& four) {
-  if (first >= limit) return;
-  const auto end = static_cast<std::uint32_t>(std::min<std::uint64_t>(count, limit - first));
-  if (!fours) {
-    for (std::uint32_t i = threadIdx.x; i < end; i += tile_threads) one(first + i, staged[i]);
-    return;
-  }
-  // The first four may begin before the first unit.
-  const auto shift = static_cast<std::uint32_t>(first % 4);
-  for (std::uint32_t i = 4 * threadIdx.x; i < shift + end; i += 4 * tile_threads) {
-    const std::uint32_t* units = staged + i - shift;
-    if (i >= shift && i + 4 <= shift + end) {
-      four(first - shift + i, uint4{units[0], units[1], units[2], units[3]});
-    } else {
-      for (std::uint32_t j = i < shift ? shift - i : 0; j < 4 && i + j < shift + end; ++j) {
-        one(first - shift + i + j, units[j]);
-      }
-    }
-  }
-}
 
 /// A staged slot without a spike.
-inline constexpr std::uint32_t empty_slot = 0xffffffffu;
+inline constexpr std::uint32_t empty_slot = 0xffffu;
 
-/// indices[at .. at + 3] for four staged slots; `at` is a multiple of 4.
-__device__ inline void store_slots(const AnyArray& indices, std::uint64_t at, const uint4& slots) {
-  if (indices.type == DType::u16) {  // the low half of an empty slot is the padding
-    store_four_columns(indices, at, slots, 0);
-    return;
-  }
-  const auto index = [](std::uint32_t slot) {
-    return slot == empty_slot ? padding_index(DType::u32) : column_of(slot);
-  };
-  indices.as<uint4>()[at / 4] = {index(slots.x), index(slots.y), index(slots.z), index(slots.w)};
-}
+/// Slots of one strip: of some rows, or of a part of one that has `before` spikes in earlier parts.
+struct SlotRange {
+  std::uint32_t width;
+  std::uint32_t before;
+  std::uint32_t begin;  ///< slots of the strip, counted from the first of its first row
+  std::uint32_t end;
+  bool all_fit;  ///< no row has more spikes than slots
+};
 
-/// Writes staged slots of a pattern or with values.
-__device__ inline void write_slots(const TileBits& bits, const std::uint32_t* staged,
-                                   std::uint64_t first, std::uint32_t count,
-                                   const AnyArray& indices, const AnyArray& values,
-                                   const ValueSource& source) {
-  store_staged(
-      staged, first, count, indices.size, values.type == DType::bit,
-      [&](std::uint64_t at, std::uint32_t slot) {
-        if (slot == empty_slot) {
-          detail::store_padding(indices, values, at);
-        } else {
-          store_index(indices, at, column_of(slot));
-          source.copy_to(values, at, bits.first_row + group_of(slot), column_of(slot));
+/// staged[shift + slot - window] = column - less for the spikes with slots in [window, window +
+/// window_units). start_of(row) tells the units before a row of the strip.
+template <DType storage, class Start>
+__device__ void stage_slots(const Strip& strip, const SlotRange& range, std::uint32_t window,
+                            std::uint32_t shift, std::uint32_t less,
+                            const StripUnits<storage>& units, Start&& start_of) {
+  constexpr std::uint32_t owned = owned_words<storage>;
+  const std::uint32_t lane = threadIdx.x % 32;
+  const SharedHalves out(units.staged);
+  const bool all = range.all_fit && range.end - range.begin <= window_units;
+  std::uint32_t rank = units.memory->before[lane];
+#pragma unroll 1
+  for (std::uint32_t i = 0; i < owned; ++i) {
+    const std::uint32_t w = lane * owned + i;
+    const std::uint32_t word = units.memory->words[w];
+    const std::uint32_t row = strip.row_of(32 * w);
+    const std::uint32_t ordinal = strip.one_row() ? range.before + rank : rank - start_of(row);
+    const std::uint32_t first = row * range.width + ordinal - window;
+    const std::uint32_t column = strip.column_of(32 * w) - less;
+    std::uint32_t left = count_bits(word);
+    rank += left;
+    if (all) {
+      for_each_bit_from_top(word, [&](std::uint32_t bit) {
+        --left;
+        out.store(shift + first + left, column + bit);
+      });
+    } else {
+      for_each_bit_from_top(ordinal < range.width ? word : 0, [&](std::uint32_t bit) {
+        --left;
+        if (ordinal + left < range.width && first + left < window_units) {
+          out.store(shift + first + left, column + bit);
         }
-      },
-      [&](std::uint64_t at, const uint4& slots) { store_slots(indices, at, slots); });
-}
-
-/// Stages the spikes of which first(row) + ordinal of the spike in the row is in [window, window +
-/// staged_units<storage>), but those only of which the ordinal is in [low, high). `starts[row]` is
-/// the number of spikes in the tile before that row.
-template <DType storage, std::uint32_t most, class First>
-__device__ void stage_spikes(const OwnedUnits<most>& own, std::uint32_t mine,
-                             const std::uint32_t* starts, std::uint32_t low, std::uint32_t high,
-                             std::uint32_t window, std::uint32_t* staged, First&& first) {
-  const SharedWords out(staged);
-  own.for_each(mine, [&](std::uint32_t word, std::uint32_t row, std::uint32_t w,
-                         std::uint32_t before) {
-    const std::uint32_t count = count_bits(word);
-    const std::uint32_t ordinal = before - starts[row];
-    const auto begin = static_cast<std::int32_t>(first(row) + ordinal - window);
-    if (begin >= static_cast<std::int32_t>(staged_units<storage>) ||
-        begin + static_cast<std::int32_t>(count) <= 0 || ordinal >= high ||
-        ordinal + count <= low) {
-      return;
+      });
     }
-    const std::uint32_t unit = row << 16 | 32 * w;
-    std::uint32_t at = static_cast<std::uint32_t>(begin) + count;
-    if (begin >= 0 && at <= staged_units<storage> && ordinal >= low && ordinal + count <= high) {
-      for_each_bit_down(word, [&](std::uint32_t bit) { out.store(--at, unit + bit); });
-      return;
-    }
-    std::uint32_t next = ordinal + count;
-    for_each_bit_down(word, [&](std::uint32_t bit) {
-      --next;
-      if (--at < staged_units<storage> && next >= low && next < high) out.store(at, unit + bit);
-    });
-  });
-}
-
-/// Where the tails of a tile's rows begin among those of the tile; returns how many spikes they
-/// have. All threads call.
-__device__ inline std::uint32_t find_tails(const std::uint32_t* starts, std::uint32_t rows,
-                                           std::uint32_t width, std::uint32_t* tail_starts) {
-  const std::uint32_t per_thread = (rows + tile_threads - 1) / tile_threads;
-  const std::uint32_t begin = std::min(threadIdx.x * per_thread, rows);
-  const std::uint32_t end = std::min(begin + per_thread, rows);
-  const auto beyond = [&](std::uint32_t row) {
-    const std::uint32_t length = starts[row + 1] - starts[row];
-    return length > width ? length - width : 0;
-  };
-  std::uint32_t sum = 0;
-  for (std::uint32_t row = begin; row < end; ++row) sum += beyond(row);
-  std::uint32_t total = 0;
-  std::uint32_t at = block_exclusive_sum(sum, &total);
-  for (std::uint32_t row = begin; row < end; ++row) {
-    tail_starts[row] = at;
-    at += beyond(row);
   }
-  return total;
 }
 
-/// Emit: std::uint32_t width(); void slots(bits, staged, first, count) and void tail(bits, staged,
-/// first, count) write what is staged.
-template <DType storage, class Emit>
-__global__ void __launch_bounds__(tile_threads, tile_blocks_per_sm)
-    encode_slots(const __grid_constant__ TileTask task, const __grid_constant__ Emit emit) {
+/// Writes the slots of a strip of an Ell or Hyb.
+template <DType storage, bool pattern, class Format, class Start>
+__device__ void fill_strip(const Format& format, const ValueSource& source, const Strip& strip,
+                           const SlotRange& range, const StripUnits<storage>& units,
+                           Start&& start_of) {
+  const AnyArray& indices = format.column_indices;
+  const bool narrow = indices.type == DType::u16;
+  const std::uint32_t less = narrow ? 0 : strip.first_column;
+  const std::uint64_t first = strip.first_row * range.width;
+  for (std::uint32_t window = range.begin; window < range.end; window += window_units) {
+    const std::uint64_t at = first + window;
+    const auto shift = static_cast<std::uint32_t>(at % 8);
+    const std::uint32_t count =
+        range.end - window < window_units ? range.end - window : window_units + 0;
+    __syncwarp();
+    for (std::uint32_t i = threadIdx.x % 32; i < (shift + count + 7) / 8; i += 32) {
+      reinterpret_cast<uint4*>(units.staged)[i] = {~0u, ~0u, ~0u, ~0u};
+    }
+    __syncwarp();
+    if (strip.one_row() && range.all_fit && range.end - range.begin <= window_units) {
+      units.stage(shift, 0, strip.first_column - less);
+    } else {
+      stage_slots<storage>(strip, range, window, shift, less, units, start_of);
+    }
+    __syncwarp();
+    store_window(
+        units.staged, at, count, pattern || format.values.type == DType::bit,
+        [&](std::uint64_t slot, std::uint32_t staged) {
+          if (staged == empty_slot) {
+            if constexpr (pattern) {
+              store_index(indices, slot, padding_index(indices.type));
+            } else {
+              detail::store_padding(indices, format.values, slot);
+            }
+            return;
+          }
+          store_index(indices, slot, staged + less);
+          if (pattern || format.values.type == DType::bit) return;
+          const auto row = static_cast<std::uint32_t>(slot - first) / range.width;
+          source.copy_to(format.values, slot, strip.first_row + row, staged + less);
+        },
+        [&](std::uint64_t slot, const uint4& staged) {
+          if (narrow) {  // an empty slot is the padding
+            indices.as<uint4>()[slot / 8] = staged;
+            return;
+          }
+          const auto index = [&](std::uint32_t half) {
+            return half == empty_slot ? padding_index(DType::u32) : half + less;
+          };
+          const std::uint32_t pairs[4] = {staged.x, staged.y, staged.z, staged.w};
+#pragma unroll
+          for (std::uint32_t i = 0; i < 4; i += 2) {
+            indices.as<uint4>()[(slot + 2 * i) / 4] = {
+                index(pairs[i] & 0xffffu), index(pairs[i] >> 16), index(pairs[i + 1] & 0xffffu),
+                index(pairs[i + 1] >> 16)};
+          }
+        });
+  }
+}
+
+/// A warp fills the slots of some rows, or of one that it takes part by part, while the input of
+/// the next is on its way. It waits for no other: where a row's slots are does not depend on
+/// others. Bytes: the input once and the slots once. Bound by memory. `Slots` tells what follows:
+///
+///   Format format                        an Ell or Hyb
+///   ValueSource source
+///   std::uint32_t rest(strip, index, range, units, start_of)   deals with spikes without a slot;
+///                                        all lanes call, and add up what they return
+///   void finish(longest, rest)           threads tell what they have seen
+template <DType storage, bool quick, class Slots>
+__global__ void __launch_bounds__(strip_threads, slot_blocks_per_sm<storage>)
+    fill_slots(const __grid_constant__ TileTask task, const __grid_constant__ Slots slots) {
+  constexpr std::uint32_t owned = owned_words<storage>;
   extern __shared__ uint4 shared[];
-  uint4* raw = shared;
-  auto* words = reinterpret_cast<std::uint32_t*>(raw + raw_pieces<storage>(task));
-  std::uint32_t* staged = words + tile_threads * owned_words<storage>;
-  std::uint32_t* starts = staged + staged_units<storage>;
-  std::uint32_t* tail_starts = starts + task.rows_per_tile + 1;
-  const std::uint32_t width = emit.width();
-  Tally tally;
-  for_each_tile<storage>(task, raw, words, [&](const TileBits& bits, std::uint64_t tile) {
-    const OwnedUnits<owned_words<storage>> own(words, bits.total_words(), bits.words_per_row);
-    tally.spikes += own.count;
-    std::uint32_t total = 0;
-    const std::uint32_t mine = block_exclusive_sum(own.count, &total);
-    own.store_starts(mine, starts);
-    if (threadIdx.x == 0) starts[bits.rows] = total;
-    __syncthreads();
-    const std::uint32_t tails = find_tails(starts, bits.rows, width, tail_starts);
-    if (threadIdx.x == 0) publish(task.states, tile, tails);
-    const std::uint32_t slots = bits.rows * width;
-    for (std::uint32_t window = 0; window < slots; window += staged_units<storage>) {
-      const std::uint32_t count =
-          slots - window < staged_units<storage> ? slots - window : staged_units<storage> + 0;
-      for (std::uint32_t i = threadIdx.x; i < (count + 3) / 4; i += tile_threads) {
-        reinterpret_cast<uint4*>(staged)[i] = {empty_slot, empty_slot, empty_slot, empty_slot};
+  const std::uint32_t lane = threadIdx.x % 32;
+  SlotFiller<storage>& mine = reinterpret_cast<SlotFiller<storage>*>(shared)[threadIdx.x / 32];
+  std::uint32_t* words = mine.bits.words;
+  const std::uint32_t width = slots.format.width();
+  const auto strips = static_cast<std::uint32_t>(task.tiles);
+  const std::uint32_t stride = gridDim.x * strip_warps * task.parts;
+  std::uint32_t index = (blockIdx.x * strip_warps + threadIdx.x / 32) * task.parts;
+  Strip strip(task, index, nullptr);
+  RegisterPieces<storage> pieces;
+  if constexpr (quick) pieces.load(task, strip);
+  wait_for_reset();
+
+  std::uint32_t spikes = 0;   // of this lane's words
+  std::uint32_t rest = 0;     // what `slots` counts
+  std::uint32_t longest = 0;  // of the rows that this lane has looked at
+  std::uint32_t part = 0;
+  std::uint32_t before = 0;  // spikes of the row in earlier parts
+  while (index < strips) {
+    pack_strip<storage, quick>(task, strip, pieces, words);
+    __syncwarp();
+    Strip here = strip;
+    here.words = words;
+    const bool last = part + 1 == task.parts;
+    const std::uint32_t here_index = index;
+    index = last ? index - part + stride : index + 1;
+    if (index < strips) {
+      strip = Strip(task, index, nullptr);
+      if constexpr (quick) pieces.load(task, strip);
+    }
+    std::uint32_t own[owned];
+    load_words<owned>(words + lane * owned, own);
+    std::uint32_t count = 0;
+#pragma unroll
+    for (std::uint32_t i = 0; i < owned; ++i) count += count_bits(own[i]);
+    spikes += count;
+    const std::uint32_t of_lanes = warp_exclusive_sum(count);
+    mine.bits.before[lane] = of_lanes;
+    const std::uint32_t total = __shfl_sync(all_lanes, of_lanes + count, 31);
+    const StripUnits<storage> units{total, &mine.bits, mine.staged};
+    SlotRange range{width, before, 0, here.rows * width, true};
+    if (here.one_row()) {
+      before += total;
+      range.all_fit = before <= width;
+      range.begin = std::min(range.before, width);
+      range.end = last ? width : std::min(before, width);
+      if (last) longest = std::max(longest, before);
+    } else {
+      __syncwarp();
+      for (std::uint32_t row = lane; row < here.rows; row += 32) {
+        mine.starts[row] = units.before_word(row * here.words_per_row);
       }
-      __syncthreads();
-      stage_spikes<storage>(own, mine, starts, 0, width, window, staged,
-                            [&](std::uint32_t row) { return row * width; });
-      __syncthreads();
-      emit.slots(bits, staged, bits.first_row * width + window, count);
-      __syncthreads();
+      if (lane == 0) mine.starts[here.rows] = total;
+      __syncwarp();
+      std::uint32_t most = 0;
+      for (std::uint32_t row = lane; row < here.rows; row += 32) {
+        most = std::max(most, mine.starts[row + 1] - mine.starts[row]);
+      }
+      longest = std::max(longest, most);
+      range.all_fit = __all_sync(all_lanes, most <= width) != 0;
     }
-    const std::uint64_t base = wait_for_position(task, tile);
-    for (std::uint32_t window = 0; window < tails; window += staged_units<storage>) {
-      stage_spikes<storage>(own, mine, starts, width, empty_slot, window, staged,
-                            [&](std::uint32_t row) { return tail_starts[row] - width; });
-      __syncthreads();
-      emit.tail(
-          bits, staged, base + window,
-          tails - window < staged_units<storage> ? tails - window : staged_units<storage> + 0);
-      __syncthreads();
-    }
-  });
-  add_to(&task.status->nnz, tally.spikes);
+    const auto start_of = [&](std::uint32_t row) { return mine.starts[row]; };
+    fill_strip<storage, quick>(slots.format, slots.source, here, range, units, start_of);
+    rest += slots.template rest<storage>(here, here_index, range, units, start_of);
+    part = last ? 0 : part + 1;
+    if (last) before = 0;
+  }
+  add_to(&task.status->nnz, spikes);
+  slots.finish(longest, rest);
 }
 
-/// Whether the rows of a matrix fit into tiles, so that run_slots() can take it.
-inline bool rows_fit(const TileTask& task) {
-  return task.parts == 1;
-}
-
-/// As run_tiles().
-template <class Emit>
-void run_slots(const CudaContext& context, DType storage, TileTask task, const Emit& emit,
-               EncodeStatus* status, std::uint64_t* states) {
-  task.status = status;
-  task.states = states;
-  reset_tiles(context, task);
-  if (task.tiles == 0) return;
+/// Fills the slots of all rows, after reset_tiles(). `pattern`: there are no values.
+template <class Slots>
+void run_slots(const CudaContext& context, DType storage, const TileTask& task, const Slots& slots,
+               bool pattern) {
   with_storage(storage, [&]<DType type>() {
-    const std::size_t starts = (std::size_t{task.rows_per_tile} + 1) * 2;
-    const std::size_t words = tile_threads * owned_words<type> + staged_units<type> + starts;
-    const std::size_t bytes =
-        raw_pieces<type>(task) * sizeof(uint4) + words * sizeof(std::uint32_t);
-    allow_shared(encode_slots<type, Emit>, bytes);
-    encode_slots<type, Emit>
-        <<<resident_tile_blocks(context, task), tile_threads, bytes, context.stream>>>(task, emit);
+    const auto kernel =
+        is_quick(task) && pattern ? fill_slots<type, true, Slots> : fill_slots<type, false, Slots>;
+    const std::size_t bytes = strip_warps * sizeof(SlotFiller<type>);
+    allow_shared(kernel, bytes);
+    const auto blocks =
+        static_cast<unsigned>(ceil_div(ceil_div(task.tiles, task.parts), strip_warps));
+    launch_after_reset(context, kernel,
+                       std::min(blocks, resident_strip_blocks(context, slot_blocks_per_sm<type>)),
+                       strip_threads, bytes, task, slots);
   });
-  check_launch();
 }
 
 }  // namespace spiketune::cuda

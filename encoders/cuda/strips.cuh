@@ -51,7 +51,8 @@ struct Strip : TileBits {
   }
 };
 
-/// Half words of shared memory by their address there; see SharedWords.
+/// Half words of shared memory by their address there: a store is one instruction, where through a
+/// pointer the compiler finds the address anew in every step of a loop.
 class SharedHalves {
  public:
 #if defined(__CUDA_ARCH__)

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "spiketune/encoders/cuda/batches.cuh"
-#include "spiketune/encoders/cuda/slots.cuh"
+#include "spiketune/encoders/cuda/place.cuh"
 
 namespace spiketune::cuda {
 namespace {
@@ -227,71 +227,6 @@ TEST(Primitives, StoresUnitsInEights) {
         for (std::uint64_t at = 0; at < stored.size(); ++at) {
           const bool there = at >= first && at < std::min<std::uint64_t>(first + count, limit);
           EXPECT_EQ(stored[at], there ? expected[at - first] + 1 : 0)
-              << first << ", " << count << ", " << at;
-        }
-      }
-    }
-  }
-}
-
-TEST(Primitives, ExpandsBitsInOrder) {
-  constexpr std::uint32_t run = 4;
-  for (const std::uint32_t per_group : {1u, 3u, 4u, 24u, 331u}) {
-    for (const int density : {1, 2, 5}) {
-      const std::vector<std::uint32_t> words = random_words(993, density);
-      const std::vector<std::uint32_t> expected = units_of(words, per_group);
-      std::vector<std::uint32_t> units(expected.size());
-      std::vector<std::uint32_t> starts(993 / per_group, ~0u);
-      emulation::launch(
-          [&] {
-            const OwnedUnits<run> own(words.data(), 993, per_group);
-            std::uint32_t all = 0;
-            const std::uint32_t mine = block_exclusive_sum(own.count, &all);
-            own.store_starts(10 + mine, starts.data());
-            own.for_each(mine, [&](std::uint32_t word, std::uint32_t group, std::uint32_t w,
-                                   std::uint32_t before) {
-              std::uint32_t at = before + count_bits(word);
-              for_each_bit_down(
-                  word, [&](std::uint32_t bit) { units.at(--at) = group << 16 | (32 * w + bit); });
-            });
-          },
-          1, tile_threads);
-      EXPECT_EQ(units, expected) << per_group;
-      for (std::uint32_t group = 0; group < starts.size(); ++group) {
-        const auto before =
-            std::count_if(expected.begin(), expected.end(),
-                          [&](std::uint32_t unit) { return group_of(unit) < group; });
-        EXPECT_EQ(starts[group], 10 + before) << per_group << ", group " << group;
-      }
-    }
-  }
-}
-
-TEST(Primitives, StoresStagedUnitsInFours) {
-  for (std::uint64_t first = 8; first < 13; ++first) {
-    for (const std::uint32_t count : {0u, 1u, 2u, 3u, 4u, 5u, 9u, 1500u}) {
-      for (const std::uint64_t limit : {first + count, first + count / 2, first}) {
-        std::vector<uint4> memory(400);
-        auto* staged = reinterpret_cast<std::uint32_t*>(memory.data());
-        for (std::uint32_t i = 0; i < count; ++i) staged[i] = 100 + i;
-        std::vector<std::uint32_t> stored(first + count + 8, 0);
-        int misaligned = 0;
-        emulation::launch(
-            [&] {
-              store_staged(
-                  staged, first, count, limit, true,
-                  [&](std::uint64_t at, std::uint32_t unit) { stored[at] += unit; },
-                  [&](std::uint64_t at, const uint4& units) {
-                    misaligned += at % 4 != 0;
-                    const std::uint32_t four[4] = {units.x, units.y, units.z, units.w};
-                    for (int i = 0; i < 4; ++i) stored[at + i] += four[i];
-                  });
-            },
-            1, tile_threads);
-        EXPECT_EQ(misaligned, 0);
-        for (std::uint64_t at = 0; at < stored.size(); ++at) {
-          const bool there = at >= first && at < std::min<std::uint64_t>(first + count, limit);
-          EXPECT_EQ(stored[at], there ? 100 + at - first : 0)
               << first << ", " << count << ", " << at;
         }
       }
