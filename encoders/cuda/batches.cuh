@@ -26,7 +26,6 @@
 namespace spiketune::cuda {
 
 inline constexpr std::uint32_t batch_strips = strip_warps;
-inline constexpr int batch_blocks_per_sm = 3;
 /// Strips that are counted and not yet written.
 inline constexpr std::uint32_t strip_lag = 2;
 /// Bits of strips in shared memory: those, and the current one.
@@ -53,6 +52,8 @@ struct Roster {
   std::uint64_t batches[turns];  ///< turn << 32 | batch
   std::uint64_t base;            ///< 2 · position + 1 of the batch of a block that has one
   std::uint32_t arrived[turns];  ///< warps that have counted, since the beginning
+  /// Units of strips, and in the high half the turn, plus 1: a word tells itself whether it is
+  /// there, so that no fence has to order it with another.
   std::uint32_t totals[turns][batch_strips];
 };
 static_assert(2 * strip_lag + 2 <= Roster::turns);
@@ -63,7 +64,7 @@ inline constexpr std::uint32_t no_batch = 0xffffffffu;
 template <DType storage>
 struct alignas(16) CrewMember {
   StripMemory<storage> slots[strip_slots];
-  std::uint16_t staged[window_units + 8];
+  std::uint16_t staged[strip_window<storage> + 8];
   uint4 raw[32 * lane_pieces<storage>];  ///< input of the next strip
 };
 
@@ -82,6 +83,19 @@ __device__ inline std::uint32_t batch_of(Roster& roster, std::uint32_t turn) {
     found = look_at(roster.batches[turn % Roster::turns]);
   } while (static_cast<std::uint32_t>(found >> 32) != turn);
   return static_cast<std::uint32_t>(found);
+}
+
+__device__ inline void tell_units(Roster& roster, std::uint32_t turn, std::uint32_t units) {
+  hand_over(roster.totals[turn % Roster::turns][threadIdx.x / 32], (turn + 1) << 16 | units);
+}
+
+/// Units of the strip of warp `warp` in a turn; waits until they are counted.
+__device__ inline std::uint32_t units_of(Roster& roster, std::uint32_t turn, std::uint32_t warp) {
+  std::uint32_t found;
+  do {
+    found = look_at(roster.totals[turn % Roster::turns][warp]);
+  } while (found >> 16 != ((turn + 1) & 0xffffu));
+  return found & 0xffffu;
 }
 
 /// Units of all batches before one, each of which has told or will soon. All lanes call. Counts are
@@ -114,12 +128,18 @@ __device__ inline std::uint32_t sum_before(std::uint64_t* states, std::uint32_t 
   return __reduce_add_sync(all_lanes, sum);
 }
 
+/// rows_per_group is a power of two, and a 64-bit division a call.
+__device__ inline std::uint64_t count_groups(const TileTask& task) {
+  const int shift = 31 - __clz(static_cast<int>(task.rows_per_group));
+  return (task.m + task.rows_per_group - 1) >> shift;
+}
+
 /// What follows from the number of all units. One thread calls.
 __device__ inline void tell_total(const TileTask& task, bool each_spike, std::uint64_t all) {
   task.status->needed = all;
   if (each_spike) task.status->nnz = all;
   if (task.offsets != nullptr) {
-    task.offsets[task.m] = static_cast<std::uint32_t>(all);
+    task.offsets[count_groups(task)] = static_cast<std::uint32_t>(all);
   }
 }
 
@@ -143,11 +163,60 @@ __device__ void store_offsets(const TileTask& task, const Strip& strip,
   }
 }
 
-template <DType storage, bool quick, class Emit>
-__global__ void __launch_bounds__(strip_threads, batch_blocks_per_sm)
-    encode_strips(const __grid_constant__ TileTask task, const __grid_constant__ Emit emit,
-                  std::uint32_t batches) {
-  constexpr std::uint32_t owned = owned_words<storage>;
+/// How a warp turns a strip of rows into units; GroupStrips in groups.cuh does so with groups.
+template <DType storage, bool quick, class EmitRows>
+struct RowStrips {
+  using Emit = EmitRows;
+  using Member = CrewMember<storage>;
+  using Slot = StripMemory<storage>;
+  static constexpr int blocks_per_sm = 3;
+
+  /// The input of a strip is on its way.
+  static __device__ void load(const TileTask& task, const Strip& strip, Member& mine) {
+    if constexpr (quick) SharedPieces<storage>{mine.raw}.load(task, strip);
+  }
+  /// All lanes call, and __syncwarp() after it.
+  static __device__ void pack(const TileTask& task, const Strip& strip, Member& mine, Slot& slot,
+                              const Emit&) {
+    pack_strip<storage, quick>(task, strip, SharedPieces<storage>{mine.raw}, slot.words);
+  }
+  /// Units of this lane.
+  static __device__ std::uint32_t count(const TileTask&, Strip strip, Slot& slot, const Emit& emit,
+                                        Tally* tally) {
+    constexpr std::uint32_t owned = owned_words<storage>;
+    if constexpr (!Emit::each_spike) {
+      strip.words = slot.words;
+      emit.split(strip, tally);
+      __syncwarp();
+    }
+    std::uint32_t words[owned];
+    load_words<owned>(slot.words + threadIdx.x % 32 * owned, words);
+    std::uint32_t units = 0;
+#pragma unroll
+    for (std::uint32_t i = 0; i < owned; ++i) units += count_bits(words[i]);
+    return units;
+  }
+  /// Keeps how many units are before those of this lane.
+  static __device__ void keep(Slot& slot, std::uint32_t before) {
+    slot.before[threadIdx.x % 32] = before;
+  }
+  /// Writes the `total` units of a strip, and the offsets of its rows.
+  static __device__ void store(const TileTask& task, const Strip& strip, Member& mine,
+                               const Slot& slot, const Emit& emit, std::uint32_t total,
+                               std::uint64_t first) {
+    const StripUnits<storage> units{total, &slot, mine.staged};
+    store_offsets<storage>(task, strip, units, first);
+    emit.template store<storage, quick>(strip, units, first);
+  }
+};
+
+/// Work: RowStrips or the like.
+template <class Work>
+__global__ void __launch_bounds__(strip_threads, Work::blocks_per_sm)
+    encode_strips(const __grid_constant__ TileTask task,
+                  const __grid_constant__ typename Work::Emit emit, std::uint32_t batches) {
+  using Emit = typename Work::Emit;
+  using Member = typename Work::Member;
   extern __shared__ uint4 shared[];
   __shared__ Roster roster;
   const std::uint32_t lane = threadIdx.x % 32;
@@ -162,6 +231,7 @@ __global__ void __launch_bounds__(strip_threads, batch_blocks_per_sm)
   for (std::uint32_t i = threadIdx.x; i < Roster::turns; i += strip_threads) {
     roster.batches[i] = ~std::uint64_t{0};
     roster.arrived[i] = 0;
+    for (std::uint32_t& total : roster.totals[i]) total = 0;
   }
   if (threadIdx.x == 0) roster.base = 0;
   __syncthreads();
@@ -170,14 +240,13 @@ __global__ void __launch_bounds__(strip_threads, batch_blocks_per_sm)
     take_batch(task, batches, roster, 0);
   }
 
-  CrewMember<storage>& mine = reinterpret_cast<CrewMember<storage>*>(shared)[warp];
+  Member& mine = reinterpret_cast<Member*>(shared)[warp];
   std::uint32_t batch = alone ? blockIdx.x : batch_of(roster, 0);
   const auto strip_of = [&](std::uint32_t of) {
     return Strip(task, of * batch_strips + warp, nullptr);
   };
   Strip strip = strip_of(batch);
-  SharedPieces<storage> pieces{mine.raw};
-  if constexpr (quick) pieces.load(task, strip);
+  Work::load(task, strip, mine);
   wait_for_reset();
   if (!alone && threadIdx.x == 0) take_batch(task, batches, roster, 1);
 
@@ -191,41 +260,34 @@ __global__ void __launch_bounds__(strip_threads, batch_blocks_per_sm)
     const bool writes = earlier[0] < batches;
     if (!more && !writes && turn >= strip_lag) break;
     std::uint32_t next = no_batch;
+    // Asked for before it is needed: it is some way to the memory.
+    const std::uint64_t state = !alone && writes ? load_state(task.states, earlier[0]) : 0;
     if (more) {
-      StripMemory<storage>& memory = mine.slots[slot];
-      pack_strip<storage, quick>(task, strip, pieces, memory.words);
+      typename Work::Slot& memory = mine.slots[slot];
+      Work::pack(task, strip, mine, memory, emit);
       __syncwarp();
       if (!alone) next = batch_of(roster, turn + 1);
-      Strip here = strip;
+      const Strip here = strip;
       if (next < batches) {
         strip = strip_of(next);
-        if constexpr (quick) pieces.load(task, strip);
+        Work::load(task, strip, mine);
       }
-      if constexpr (!Emit::each_spike) {
-        here.words = memory.words;
-        emit.split(here, &tally);
-        __syncwarp();
-      }
-      std::uint32_t words[owned];
-      load_words<owned>(memory.words + lane * owned, words);
-      std::uint32_t count = 0;
-#pragma unroll
-      for (std::uint32_t i = 0; i < owned; ++i) count += count_bits(words[i]);
+      const std::uint32_t count = Work::count(task, here, memory, emit, &tally);
       const std::uint32_t before = warp_exclusive_sum(count);
-      memory.before[lane] = before;
+      Work::keep(memory, before);
       const std::uint32_t kept = turn % Roster::turns;
       std::uint32_t arrived = 0;
       if (lane == 31) {
-        hand_over(roster.totals[kept][warp], before + count);
-        arrived = BlockCounter(roster.arrived[kept]).fetch_add(1, atomics::memory_order_acq_rel);
+        tell_units(roster, turn, before + count);
+        arrived = BlockCounter(roster.arrived[kept]).fetch_add(1, atomics::memory_order_relaxed);
         if (!alone && arrived % batch_strips == 0) {
           take_batch(task, batches, roster, turn + 2);
         }
       }
       arrived = __shfl_sync(all_lanes, arrived, 31);
       if (arrived % batch_strips == batch_strips - 1) {  // the last of the batch
-        const std::uint32_t sum = __reduce_add_sync(
-            all_lanes, lane < batch_strips ? look_at(roster.totals[kept][lane]) : 0);
+        const std::uint32_t sum =
+            __reduce_add_sync(all_lanes, lane < batch_strips ? units_of(roster, turn, lane) : 0);
         if (lane == 0) publish(task.states, batch, sum);
         if (alone) {
           const std::uint64_t base = sum_before(task.states, batch);
@@ -238,24 +300,19 @@ __global__ void __launch_bounds__(strip_threads, batch_blocks_per_sm)
     }
     slot = slot + 1 == strip_slots ? 0 : slot + 1;  // the oldest
     if (writes) {
-      const StripMemory<storage>& memory = mine.slots[slot];
-      const std::uint32_t kept = (turn - strip_lag) % Roster::turns;
+      const typename Work::Slot& memory = mine.slots[slot];
       std::uint64_t base = 0;
       if (alone) {
         while ((base & 1) == 0) base = look_at(roster.base);
         base >>= 1;
       } else {
-        base = position_of(task.states, earlier[0], 0);
+        base = position_of(task.states, earlier[0], state);
       }
-      const std::uint32_t all_arrived = ((turn - strip_lag) / Roster::turns + 1) * batch_strips;
-      while (BlockCounter(roster.arrived[kept]).load(atomics::memory_order_acquire) < all_arrived) {
-      }
-      __syncwarp();
-      base += __reduce_add_sync(all_lanes, lane < warp ? look_at(roster.totals[kept][lane]) : 0);
+      const std::uint32_t units = lane <= warp ? units_of(roster, turn - strip_lag, lane) : 0;
+      base += __reduce_add_sync(all_lanes, lane < warp ? units : 0);
       const Strip written = strip_of(earlier[0]);
-      const StripUnits<storage> units{look_at(roster.totals[kept][warp]), &memory, mine.staged};
-      store_offsets<storage>(task, written, units, base);
-      emit.template store<storage, quick>(written, units, base);
+      Work::store(task, written, mine, memory, emit,
+                  __shfl_sync(all_lanes, units, static_cast<int>(warp)), base);
     }
 #pragma unroll
     for (std::uint32_t i = 0; i + 1 < strip_lag; ++i) earlier[i] = earlier[i + 1];
@@ -270,15 +327,33 @@ inline std::uint64_t strip_states(const TileTask& task) {
   return count_batches(task) + 1;
 }
 
-template <DType storage, bool quick, class Emit>
-void launch_strips(const CudaContext& context, const TileTask& task, const Emit& emit) {
+/// `early`: reset_tiles() was the last launch, and the kernel may begin before its end.
+template <class Work>
+void launch_strips(const CudaContext& context, const TileTask& task,
+                   const typename Work::Emit& emit, bool early = true) {
   const auto batches = static_cast<std::uint32_t>(count_batches(task));
   if (batches == 0) return;
-  const std::size_t bytes = batch_strips * sizeof(CrewMember<storage>);
-  allow_shared(encode_strips<storage, quick, Emit>, bytes);
-  launch_after_reset(context, encode_strips<storage, quick, Emit>,
-                     std::min(batches, resident_strip_blocks(context, batch_blocks_per_sm)),
-                     strip_threads, bytes, task, emit, batches);
+  const std::size_t bytes = batch_strips * sizeof(typename Work::Member);
+  allow_shared(encode_strips<Work>, bytes);
+  const unsigned blocks = std::min(batches, resident_strip_blocks(context, Work::blocks_per_sm));
+  if (early) {
+    launch_after_reset(context, encode_strips<Work>, blocks, strip_threads, bytes, task, emit,
+                       batches);
+  } else {
+    encode_strips<Work><<<blocks, strip_threads, bytes, context.stream>>>(task, emit, batches);
+    check_launch();
+  }
+}
+
+/// Encodes after reset_tiles(); see launch_strips().
+template <DType storage, class Emit>
+void launch_reset_strips(const CudaContext& context, const TileTask& task, const Emit& emit,
+                         bool early) {
+  if (is_quick(task) && emit.is_pattern()) {
+    launch_strips<RowStrips<storage, true, Emit>>(context, task, emit, early);
+  } else {
+    launch_strips<RowStrips<storage, false, Emit>>(context, task, emit, early);
+  }
 }
 
 /// Encodes in two launches: one resets the counters, the other, which begins meanwhile, does
@@ -291,13 +366,8 @@ void run_strips(const CudaContext& context, DType storage, TileTask task, const 
   task.status = status;
   task.states = states;
   reset_tiles(context, task, strip_states(task));
-  with_storage(storage, [&]<DType type>() {
-    if (is_quick(task) && emit.is_pattern()) {
-      launch_strips<type, true>(context, task, emit);
-    } else {
-      launch_strips<type, false>(context, task, emit);
-    }
-  });
+  with_storage(storage,
+               [&]<DType type>() { launch_reset_strips<type>(context, task, emit, true); });
 }
 
 }  // namespace spiketune::cuda

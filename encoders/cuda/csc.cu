@@ -5,7 +5,7 @@
 
 #include "spiketune/encoders/csc.hpp"
 
-#include "spiketune/encoders/cuda/place.cuh"
+#include "spiketune/encoders/cuda/groups.cuh"
 
 namespace spiketune {
 namespace cuda {
@@ -64,30 +64,130 @@ __global__ void __launch_bounds__(tile_threads, tile_blocks_per_sm)
   }
 }
 
+/// Rows of a block of transpose_octets, which has 16 pieces of each.
+constexpr std::uint32_t octet_block_rows = 256;
+
+/// Word `word` of the masks of an octet in shared memory: so that neither who packs nor who
+/// transposes meets others in a bank.
+template <DType storage>
+__device__ std::uint32_t masks_at(std::uint32_t octet, std::uint32_t word) {
+  constexpr std::uint32_t words = 16 * OctetMasks<storage>::count;
+  return octet * words + (word ^ (octet / 8 * 8 % words));
+}
+
+/// The same for rows of whole pieces. A lane packs eight rows at once, whose bits are bytes of
+/// columns; bytes of eight octets then become words of four columns.
+template <DType storage>
+__global__ void __launch_bounds__(tile_threads, tile_blocks_per_sm)
+    transpose_octets(const __grid_constant__ TileTask task, std::uint32_t* columns,
+                     std::uint32_t blocks_per_row) {
+  constexpr std::uint32_t elements = 128 / bits_of(storage);
+  constexpr std::uint32_t count = OctetMasks<storage>::count;
+  __shared__ alignas(16) std::uint32_t masks[octet_block_rows / 8 * 16 * count];
+  const std::uint32_t down = blockIdx.x / blocks_per_row;
+  const std::uint32_t across = blockIdx.x - down * blocks_per_row;
+  const std::uint32_t row_pieces = task.k / elements;
+  const std::uint32_t piece = threadIdx.x % 16;
+  const bool there = 16 * across + piece < row_pieces;
+  TileBits tile(task, down, nullptr);
+  tile.first_word = across * (elements / 2);
+  tile.words_per_row = elements / 2;
+  const TileRows source(task.map, tile.first_row);
+  const uint4* input = static_cast<const uint4*>(task.data) + 16 * across + piece;
+  for (std::uint32_t octet = threadIdx.x / 16; octet < octet_block_rows / 8;
+       octet += tile_threads / 16) {
+    uint4 rows[8];
+#pragma unroll
+    for (std::uint32_t r = 0; r < 8; ++r) {
+      const std::uint32_t row = 8 * octet + r;
+      rows[r] = there && row < tile.rows ? __ldcs(input + source.source(row) * row_pieces)
+                                         : uint4{0, 0, 0, 0};
+    }
+    const OctetMasks<storage> packed([&](std::uint32_t r) { return rows[r]; }, task.kind);
+    packed.store(masks + masks_at<storage>(octet, piece * count));
+    if (packed.invalid == 0) continue;
+#pragma unroll
+    for (std::uint32_t r = 0; r < 8; ++r) {
+      report_piece<storage>(task, tile, rows[r], task.kind, (8 * octet + r) * 16 + piece);
+    }
+  }
+  __syncthreads();
+  const std::uint64_t column_words = ceil_div(task.m, 32);
+  for (std::uint32_t i = threadIdx.x; i < 4 * 16 * count; i += tile_threads) {
+    const std::uint32_t part = i % 4;  // 64 rows
+    const std::uint32_t column = (16 * across) * elements + i / 4 * 4;
+    if (column >= task.k) continue;
+    std::uint32_t words[2][4];  // of four columns
+#pragma unroll
+    for (std::uint32_t half = 0; half < 2; ++half) {
+      std::uint32_t of[4];
+#pragma unroll
+      for (std::uint32_t octet = 0; octet < 4; ++octet) {
+        of[octet] = masks[masks_at<storage>(8 * part + 4 * half + octet, i / 4)];
+      }
+      const std::uint32_t low[2] = {__byte_perm(of[0], of[1], 0x5140),
+                                    __byte_perm(of[2], of[3], 0x5140)};
+      const std::uint32_t high[2] = {__byte_perm(of[0], of[1], 0x7362),
+                                     __byte_perm(of[2], of[3], 0x7362)};
+      words[half][0] = __byte_perm(low[0], low[1], 0x5410);
+      words[half][1] = __byte_perm(low[0], low[1], 0x7632);
+      words[half][2] = __byte_perm(high[0], high[1], 0x5410);
+      words[half][3] = __byte_perm(high[0], high[1], 0x7632);
+    }
+    const std::uint64_t first = tile.first_row / 32 + 2 * part;
+    std::uint32_t* out = columns + column * column_words + first;
+#pragma unroll
+    for (std::uint32_t c = 0; c < 4; ++c, out += column_words) {
+      if (column_words % 2 == 0 && first < column_words) {
+        *reinterpret_cast<uint2*>(out) = {words[0][c], words[1][c]};
+      } else {
+        if (first < column_words) out[0] = words[0][c];
+        if (first + 1 < column_words) out[1] = words[1][c];
+      }
+    }
+  }
+}
+
+/// Writes the bits of the columns.
+template <DType storage>
+void transpose_rows(const CudaContext& context, TileTask task, std::uint32_t* columns) {
+  if constexpr (packs_octets<storage>) {
+    if (task.wide) {
+      task.rows_per_tile = octet_block_rows;
+      task.parts = 1;
+      const std::uint64_t across = ceil_div(task.k, 16 * 128 / bits_of(storage));
+      task.tiles = across * ceil_div(task.m, octet_block_rows);
+      transpose_octets<storage><<<tile_blocks(task), tile_threads, 0, context.stream>>>(
+          task, columns, static_cast<std::uint32_t>(across));
+      return check_launch();
+    }
+  }
+  pack_columns<storage>
+      <<<tile_blocks(task), tile_threads, packed_bytes<storage>, context.stream>>>(task, columns);
+  check_launch();
+}
+
 /// Rows of the transposed matrix are columns.
 struct EmitCsc {
   static constexpr bool each_spike = true;
-  static constexpr bool unites_rows = false;
-  static constexpr bool needs_spare = false;
   Csc csc;
   ValueSource source;
 
-  __device__ const std::uint32_t* units(const TileBits& bits, std::uint32_t*, Tally*) const {
-    return bits.words;
-  }
-  __device__ void store(const TileBits& bits, const Units& units, const std::uint32_t*,
+  [[nodiscard]] bool is_pattern() const { return csc.values.type == DType::bit; }
+  template <DType storage, bool pattern>
+  __device__ void store(const Strip& strip, const StripUnits<storage>& units,
                         std::uint64_t first) const {
-    const std::uint32_t first_row = 32 * bits.first_word;
-    store_units(
-        units, first, csc.capacity, csc.values.type == DType::bit,
+    store_strip<storage>(
+        units, first, csc.capacity, pattern || csc.values.type == DType::bit,
         [&](std::uint64_t at, std::uint32_t unit) {
-          const std::uint32_t row = first_row + column_of(unit);
+          const std::uint32_t row = strip.column_of(unit);
           store_index(csc.row_indices, at, row);
+          if constexpr (pattern) return;
           source.copy_to(csc.values, at, row,
-                         static_cast<std::uint32_t>(bits.first_row) + group_of(unit));
+                         static_cast<std::uint32_t>(strip.first_row) + strip.row_of(unit));
         },
-        [&](std::uint64_t at, const std::uint32_t(&of)[per_store]) {
-          store_columns(csc.row_indices, at, of, first_row);
+        [&](std::uint64_t at, const uint4& eight) {
+          store_columns(strip, csc.row_indices, at, eight);
         });
   }
 };
@@ -114,8 +214,8 @@ struct Scratch {
                 RowOrder::time_major,
                 Space::device} {
     columns.data = carver.take<std::uint32_t>(columns.bytes() / 4);
-    task = plan_tiles(columns, columns.row_order, 1);
-    task.states = carver.take<std::uint64_t>(tile_states(task));
+    task = plan_strips(columns, columns.row_order);
+    task.states = carver.take<std::uint64_t>(strip_states(task));
   }
   SpikeView columns;  ///< the transpose, as bits
   TileTask task{};
@@ -138,7 +238,8 @@ void encode(const CudaContext& context, const SpikeView& spikes, const Csc& csc,
   const RowOrder order = csc.layout.row_order;
   scratch.task.offsets = csc.column_offsets.data;
   scratch.task.status = csc.status;
-  cuda::reset_tiles(context, scratch.task);
+  cuda::check_strips(scratch.task);
+  cuda::reset_tiles(context, scratch.task, cuda::strip_states(scratch.task));
   if (spikes.shape.elements() == 0) {
     fill(context, csc.column_offsets.data, 0, csc.column_offsets.bytes());
     return;
@@ -146,13 +247,11 @@ void encode(const CudaContext& context, const SpikeView& spikes, const Csc& csc,
   cuda::TileTask task = cuda::plan_tiles(spikes, order, cuda::rows_per_tile);
   task.status = csc.status;
   cuda::with_storage(spikes.storage, [&]<DType storage>() {
-    cuda::pack_columns<storage><<<cuda::tile_blocks(task), cuda::tile_threads,
-                                  cuda::packed_bytes<storage>, context.stream>>>(
-        task, static_cast<std::uint32_t*>(const_cast<void*>(scratch.columns.data)));
+    cuda::transpose_rows<storage>(
+        context, task, static_cast<std::uint32_t*>(const_cast<void*>(scratch.columns.data)));
   });
-  cuda::check_launch();
-  cuda::launch_tiles<DType::bit>(context, scratch.task,
-                                 cuda::EmitCsc{csc, value_source(spikes, order)});
+  cuda::launch_reset_strips<DType::bit>(context, scratch.task,
+                                        cuda::EmitCsc{csc, value_source(spikes, order)}, false);
 }
 
 template <>

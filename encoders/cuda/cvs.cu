@@ -1,53 +1,62 @@
 #include "spiketune/encoders/cvs.hpp"
 
 #include "spiketune/encoders/cuda/decode.cuh"
-#include "spiketune/encoders/cuda/place.cuh"
+#include "spiketune/encoders/cuda/groups.cuh"
 #include "spiketune/encoders/values.hpp"
 
 namespace spiketune {
 namespace cuda {
 namespace {
 
-/// Eight rows of eight bits to eight columns of them: bit 8·r + c goes to 8·c + r (Warren, Hacker's
-/// Delight, 7-3).
-__device__ inline void transpose_8x8(std::uint32_t& low, std::uint32_t& high) {
-  const auto swap = [](std::uint32_t& x, int distance, std::uint32_t mask) {
-    const std::uint32_t differs = (x ^ x >> distance) & mask;
-    x ^= differs ^ differs << distance;
-  };
-  swap(low, 7, 0x00aa00aau);
-  swap(high, 7, 0x00aa00aau);
-  swap(low, 14, 0x0000ccccu);
-  swap(high, 14, 0x0000ccccu);
-  const std::uint32_t differs = (low ^ high << 4) & 0xf0f0f0f0u;
-  low ^= differs;
-  high ^= differs >> 4;
+/// Bit 28 + i: whether byte i is not 0.
+__device__ inline std::uint32_t nonzero_bytes(std::uint32_t x) {
+  const std::uint32_t tops = ((x & 0x7f7f7f7fu) + 0x7f7f7f7fu) | x;
+  return (tops & 0x80808080u) * 0x00204081u;
 }
 
-/// A unit is a vector: a column in which some row of the group has a spike. The masks of all
-/// columns are made at once, eight rows by eight columns: byte [strip of eight rows][column].
+/// Masks of a group of eight that a lane has, in words.
+template <DType storage>
+inline constexpr std::uint32_t mask_words = strip_words<storage> / 32;
+
+/// A unit is a vector: a column in which some row of the group has a spike. Kept are the masks of
+/// all columns: a byte for each octet and column, until those of two octets become halves.
 struct EmitCvs {
   static constexpr bool each_spike = false;
-  static constexpr bool unites_rows = true;
-  static constexpr bool needs_spare = true;
+  static constexpr bool keeps_rows = false;
   Cvs cvs;
   ValueSource source;
 
-  __device__ const std::uint32_t* units(const TileBits& bits, std::uint32_t* scratch,
-                                        Tally* tally) const {
-    return unite_rows(bits, cvs.vector(), 1, scratch, tally, [](std::uint32_t any) { return any; });
+  [[nodiscard]] __device__ std::uint64_t capacity() const { return cvs.capacity; }
+  [[nodiscard]] bool is_pattern() const { return cvs.values.type == DType::bit; }
+  template <DType storage>
+  [[nodiscard]] __device__ std::uint32_t places() const {
+    const std::uint32_t words = 8 * mask_words<storage> / cvs.vector();
+    return 4 * std::min(std::max(words, 1u), most_places / 4);
   }
-  __device__ void prepare(const TileBits& bits, std::uint32_t* spare) const {
-    auto* masks = reinterpret_cast<uint2*>(spare);
-    const std::uint32_t strips = (bits.rows + 7) / 8;
-    const Divisor per_strip(bits.words_per_row);
-    // Two threads share a word of eight rows.
-    for (std::uint32_t i = threadIdx.x; i < 2 * strips * bits.words_per_row; i += tile_threads) {
-      const std::uint32_t strip = per_strip.quotient(i / 2);
-      const std::uint32_t w = i / 2 - strip * bits.words_per_row;
-      std::uint32_t rows[8];
+  [[nodiscard]] __device__ static std::uint32_t group_places(const Strip& groups) {
+    return 32 * groups.words_per_row;
+  }
+  template <DType storage, class Rows>
+  __device__ std::uint32_t keep_octet(Rows&& rows, const LaneOctet<storage>&,
+                                      std::uint32_t* masks) const {
+    const OctetMasks<storage> octet(rows, ValueKind::binary);
+    octet.store(masks + threadIdx.x % 32 * octet.count);
+    return octet.invalid;
+  }
+  static __device__ void keep_rows(const Strip& strip, const std::uint32_t* rows,
+                                   std::uint32_t* masks) {
+    const std::uint32_t octets = (strip.rows + 7) / 8;
+    const Divisor per_octet(strip.words_per_row);
+    // Two lanes share a word of eight rows.
+    for (std::uint32_t i = threadIdx.x % 32; i < 2 * octets * strip.words_per_row; i += 32) {
+      const std::uint32_t octet = per_octet.quotient(i / 2);
+      const std::uint32_t* word =
+          rows + 8 * octet * strip.words_per_row + i / 2 - octet * strip.words_per_row;
+      std::uint32_t eight[8];
 #pragma unroll
-      for (std::uint32_t r = 0; r < 8; ++r) rows[r] = bits.word(8 * strip + r, w);
+      for (std::uint32_t r = 0; r < 8; ++r) {
+        eight[r] = 8 * octet + r < strip.rows ? word[r * strip.words_per_row] : 0;
+      }
 #pragma unroll
       for (std::uint32_t byte = 0; byte < 2; ++byte) {
         const std::uint32_t at = i % 2 * 2 + byte;  // of the word
@@ -56,67 +65,128 @@ struct EmitCvs {
           return __byte_perm(__byte_perm(four[0], four[1], pick),
                              __byte_perm(four[2], four[3], pick), 0x5410);
         };
-        std::uint32_t low = gather(rows);
-        std::uint32_t high = gather(rows + 4);
+        std::uint32_t low = gather(eight);
+        std::uint32_t high = gather(eight + 4);
         transpose_8x8(low, high);
-        masks[i / 2 * 4 + at] = {low, high};
+        reinterpret_cast<uint2*>(masks)[i / 2 * 4 + at] = {low, high};
       }
     }
   }
-  __device__ std::uint32_t mask(const TileBits& bits, const std::uint32_t* spare,
-                                std::uint32_t unit) const {
-    const auto* masks = reinterpret_cast<const std::uint8_t*>(spare) + column_of(unit);
-    const std::uint32_t columns = 32 * bits.words_per_row;
+  template <DType storage>
+  __device__ std::uint32_t units(const TileTask& task, const Strip& strip, std::uint32_t* masks,
+                                 Tally* tally) const {
+    const Strip groups = by_groups(task, strip);
+    const std::uint32_t first = threadIdx.x % 32 * places<storage>();
+    const std::uint32_t columns = group_places(groups);
+    const std::uint32_t group = groups.row_of(first);
+    const bool there = first < groups.rows * columns;
+    const auto look = [&](const auto& words) {
+      std::uint32_t found = 0;
+#pragma unroll
+      for (std::uint32_t i = sizeof(words) / 4; i-- > 0;) {
+        found = found << 4 | nonzero_bytes(words[i]) >> 28;
+        tally->spikes += count_bits(words[i]);
+      }
+      return found;
+    };
+    constexpr std::uint32_t most = most_places / 4;
+    constexpr std::uint32_t count = std::min(mask_words<storage>, most);
     switch (cvs.vector()) {
-      case 4:
-        return masks[group_of(unit) / 2 * columns] >> group_of(unit) % 2 * 4 & 15u;
-      case 8:
-        return masks[group_of(unit) * columns];
+      case 8: {
+        std::uint32_t words[count] = {};
+        if (there) load_words<count>(masks + first / 4, words);
+        return look(words);
+      }
+      case 4: {  // two groups share an octet
+        std::uint32_t words[std::min(2 * count, most)] = {};
+        if (there) {
+          load_words<std::min(2 * count, most)>(masks + (first - (group + 1) / 2 * columns) / 4,
+                                                words);
+        }
+#pragma unroll
+        for (std::uint32_t& word : words) word = word >> (group % 2 * 4) & 0x0f0f0f0fu;
+        return look(words);
+      }
       default: {
-        // The last group may have no second strip.
-        const std::uint32_t strip = 2 * group_of(unit);
-        const std::uint32_t high = 8 * strip + 8 < bits.rows ? masks[(strip + 1) * columns] : 0;
-        return masks[strip * columns] | high << 8;
+        constexpr std::uint32_t half = std::max(mask_words<storage> / 2, 1u);
+        std::uint32_t low[half] = {};
+        std::uint32_t high[half] = {};
+        const std::uint32_t* octet = masks + (first + group * columns) / 4;
+        if (there) load_words<half>(octet, low);
+        if (there && 16 * group + 8 < strip.rows) load_words<half>(octet + columns / 4, high);
+        __syncwarp();
+#pragma unroll
+        for (std::uint32_t i = 0; i < half && there; ++i) {
+          reinterpret_cast<uint2*>(masks)[first / 4 + i] = {__byte_perm(low[i], high[i], 0x5140),
+                                                            __byte_perm(low[i], high[i], 0x7362)};
+        }
+        std::uint32_t found = 0;
+#pragma unroll
+        for (std::uint32_t i = half; i-- > 0;) {
+          found = found << 4 | nonzero_bytes(low[i] | high[i]) >> 28;
+          tally->spikes += count_bits(low[i]) + count_bits(high[i]);
+        }
+        return found;
       }
     }
   }
-  __device__ void store(const TileBits& bits, const Units& units, const std::uint32_t* spare,
-                        std::uint64_t first) const {
+  __device__ std::uint32_t mask(const Strip& groups, const std::uint32_t* masks,
+                                std::uint32_t unit) const {
+    const auto* bytes = reinterpret_cast<const std::uint8_t*>(masks);
+    switch (cvs.vector()) {
+      case 8:
+        return bytes[unit];
+      case 16:
+        return reinterpret_cast<const std::uint16_t*>(masks)[unit];
+      default: {
+        const std::uint32_t group = groups.row_of(unit);
+        return bytes[unit - (group + 1) / 2 * group_places(groups)] >> (group % 2 * 4) & 15u;
+      }
+    }
+  }
+  template <DType storage, bool pattern>
+  __device__ void store(const Strip& groups, const GroupSlot<storage>& slot,
+                        const std::uint16_t* staged, std::uint64_t first,
+                        std::uint32_t count) const {
     const std::uint32_t v = cvs.vector();
-    const std::uint32_t first_column = 32 * bits.first_word;
-    store_units(
-        units, first, cvs.capacity, cvs.values.type == DType::bit,
+    store_window(
+        staged, first, count, pattern || cvs.values.type == DType::bit,
         [&](std::uint64_t at, std::uint32_t unit) {
-          const std::uint32_t column = first_column + column_of(unit);
-          const std::uint32_t spikes = mask(bits, spare, unit);
+          const std::uint32_t column = groups.column_of(unit);
+          const std::uint32_t spikes = mask(groups, slot.words, unit);
           store_index(cvs.column_indices, at, column);
           cvs.store_mask(at, spikes);
-          if (cvs.values.type == DType::bit) return;
-          for (std::uint32_t r = 0; r < v; ++r) {
-            copy_or_clear(source, cvs.values, at * v + r, bits.first_row + group_of(unit) * v + r,
-                          column, (spikes >> r & 1u) != 0);
+          if constexpr (!pattern) {
+            if (cvs.values.type == DType::bit) return;
+            const std::uint64_t row = groups.first_row + groups.row_of(unit) * v;
+            for (std::uint32_t r = 0; r < v; ++r) {
+              copy_or_clear(source, cvs.values, at * v + r, row + r, column,
+                            (spikes >> r & 1u) != 0);
+            }
           }
         },
-        [&](std::uint64_t at, const std::uint32_t(&of)[per_store]) {
-          store_columns(cvs.column_indices, at, of, first_column);
-          std::uint32_t masks[per_store];
+        [&](std::uint64_t at, const uint4& eight) {
+          store_columns(groups, cvs.column_indices, at, eight);
+          const std::uint32_t pairs[4] = {eight.x, eight.y, eight.z, eight.w};
+          std::uint32_t masks[4];  // two to a word
 #pragma unroll
-          for (std::uint32_t i = 0; i < per_store; ++i) masks[i] = mask(bits, spare, of[i]);
-          if (cvs.masks.type == DType::u8) {
-            const auto four = [&](std::uint32_t i) {
-              return masks[i] | masks[i + 1] << 8 | masks[i + 2] << 16 | masks[i + 3] << 24;
-            };
-            cvs.masks.as<uint2>()[at / 8] = {four(0), four(4)};
+          for (std::uint32_t i = 0; i < 4; ++i) {
+            masks[i] = mask(groups, slot.words, pairs[i] & 0xffffu) |
+                       mask(groups, slot.words, pairs[i] >> 16) << 16;
+          }
+          if (v == 16) {
+            cvs.masks.as<uint4>()[at / 8] = {masks[0], masks[1], masks[2], masks[3]};
           } else {
-            const auto two = [&](std::uint32_t i) { return masks[i] | masks[i + 1] << 16; };
-            cvs.masks.as<uint4>()[at / 8] = {two(0), two(2), two(4), two(6)};
+            cvs.masks.as<uint2>()[at / 8] = {__byte_perm(masks[0], masks[1], 0x6420),
+                                             __byte_perm(masks[2], masks[3], 0x6420)};
           }
         });
   }
 };
 
 TileTask plan_cvs(const SpikeView& spikes, const Cvs& cvs) {
-  return plan_tiles(spikes, cvs.layout.row_order, cvs.vector());
+  return plan_groups(spikes, cvs.layout.row_order, cvs.vector(),
+                     32 * owned_words_of(spikes.storage));
 }
 
 }  // namespace
@@ -124,7 +194,7 @@ TileTask plan_cvs(const SpikeView& spikes, const Cvs& cvs) {
 
 std::size_t encode_workspace_bytes(const CudaContext&, const SpikeView& spikes, const Cvs& cvs) {
   WorkspaceCarver carver;
-  carver.take<std::uint64_t>(cuda::tile_states(cuda::plan_cvs(spikes, cvs)));
+  carver.take<std::uint64_t>(cuda::strip_states(cuda::plan_cvs(spikes, cvs)));
   return carver.bytes();
 }
 
@@ -133,10 +203,10 @@ void encode(const CudaContext& context, const SpikeView& spikes, const Cvs& cvs,
   check_encode(spikes, cvs, Space::device);
   WorkspaceCarver carver(workspace);
   const cuda::TileTask task = cuda::plan_cvs(spikes, cvs);
-  auto* states = carver.take<std::uint64_t>(cuda::tile_states(task));
-  cuda::run_tiles(context, spikes.storage, task,
-                  cuda::EmitCvs{cvs, value_source(spikes, cvs.layout.row_order)},
-                  cvs.vector_offsets.data, cvs.status, states);
+  auto* states = carver.take<std::uint64_t>(cuda::strip_states(task));
+  cuda::run_groups(context, spikes.storage, task,
+                   cuda::EmitCvs{cvs, value_source(spikes, cvs.layout.row_order)},
+                   cvs.vector_offsets.data, cvs.status, states);
 }
 
 template void decode(const CudaContext&, const Cvs&, const MutableSpikeView&);

@@ -18,6 +18,10 @@ inline constexpr int strip_threads = 32 * strip_warps;
 /// Units that are staged at a time; a multiple of 8.
 inline constexpr std::uint32_t window_units = 1536;
 
+/// More, where a strip has more elements.
+template <DType storage>
+inline constexpr std::uint32_t strip_window = storage == DType::bit ? 2304 : window_units;
+
 template <DType storage>
 inline constexpr std::uint32_t strip_words = 32 * owned_words<storage>;
 /// 16-byte pieces of a strip that a lane packs.
@@ -114,14 +118,14 @@ struct StripUnits {
   std::uint16_t* staged;
 
   /// staged[at + rank - window] = unit + add for the units of ranks in [window, window +
-  /// window_units).
+  /// strip_window<storage>).
   __device__ void stage(std::uint32_t at, std::uint32_t window, std::uint32_t add = 0) const {
     const std::uint32_t lane = threadIdx.x % 32;
     std::uint32_t words[owned];
     load_words<owned>(memory->words + lane * owned, words);
     std::uint32_t rank = memory->before[lane] - window;
     const SharedHalves out(staged);
-    if (total <= window_units) {
+    if (total <= strip_window<storage>) {
 #pragma unroll
       for (std::uint32_t i = 0; i < owned; ++i) {
         rank += count_bits(words[i]);
@@ -138,7 +142,7 @@ struct StripUnits {
       rank += count_bits(word);
       std::uint32_t to = rank;
       for_each_bit_from_top(word, [&](std::uint32_t bit) {
-        if (--to < window_units) out.store(at + to, add + (lane * owned + i) * 32 + bit);
+        if (--to < strip_window<storage>) out.store(at + to, add + (lane * owned + i) * 32 + bit);
       });
     }
   }
@@ -185,13 +189,13 @@ __device__ void store_strip(const StripUnits<storage>& units, std::uint64_t firs
                             std::uint64_t limit, bool together, One&& one, Eight&& eight) {
   if (first >= limit) return;
   const auto end = static_cast<std::uint32_t>(std::min<std::uint64_t>(units.total, limit - first));
-  for (std::uint32_t window = 0; window < end; window += window_units) {
+  for (std::uint32_t window = 0; window < end; window += strip_window<storage>) {
     __syncwarp();
     units.stage(static_cast<std::uint32_t>(first % 8), window);
     __syncwarp();
     store_window(units.staged, first + window,
-                 end - window < window_units ? end - window : window_units + 0, together, one,
-                 eight);
+                 end - window < strip_window<storage> ? end - window : strip_window<storage> + 0,
+                 together, one, eight);
   }
 }
 

@@ -6,8 +6,8 @@
 ///   global --copied ahead--> shared (raw) --pack--> shared (bits)
 ///
 /// A tile is a run of whole groups of rows, 32 KB of input (8 KB where that is packed), or, where
-/// one group is larger than that, a part of its columns. pack.cu keeps the bits; place.cuh makes
-/// encodings of them.
+/// one group is larger than that, a part of its columns. pack.cu keeps the bits; strips.cuh has
+/// smaller tiles, of which warps make encodings.
 
 #include <cuda_pipeline_primitives.h>
 

@@ -8,8 +8,8 @@
 
 #include "spiketune/encoders/vnm.hpp"
 
+#include "spiketune/encoders/cuda/batches.cuh"
 #include "spiketune/encoders/cuda/decode.cuh"
-#include "spiketune/encoders/cuda/place.cuh"
 #include "spiketune/encoders/values.hpp"
 
 namespace spiketune {
@@ -266,26 +266,24 @@ __global__ void __launch_bounds__(tile_threads, tile_blocks_per_sm)
 /// Units are spikes of the residual, given as bits.
 struct EmitResidual {
   static constexpr bool each_spike = false;
-  static constexpr bool unites_rows = false;
-  static constexpr bool needs_spare = false;
   Vnm vnm;
   ValueSource source;
 
-  __device__ const std::uint32_t* units(const TileBits& bits, std::uint32_t*, Tally*) const {
-    return bits.words;
-  }
-  __device__ void store(const TileBits& bits, const Units& units, const std::uint32_t*,
+  __device__ void split(const Strip&, Tally*) const {}
+  [[nodiscard]] bool is_pattern() const { return vnm.values.type == DType::bit; }
+  template <DType storage, bool pattern>
+  __device__ void store(const Strip& strip, const StripUnits<storage>& units,
                         std::uint64_t first) const {
-    const std::uint32_t first_column = 32 * bits.first_word;
-    store_units(
-        units, first, vnm.capacity, vnm.values.type == DType::bit,
+    store_strip<storage>(
+        units, first, vnm.capacity, pattern || vnm.values.type == DType::bit,
         [&](std::uint64_t at, std::uint32_t unit) {
-          const std::uint32_t column = first_column + column_of(unit);
+          const std::uint32_t column = strip.column_of(unit);
           store_index(vnm.residual_column_indices, at, column);
-          source.copy_to(vnm.residual_values, at, bits.first_row + group_of(unit), column);
+          if constexpr (pattern) return;
+          source.copy_to(vnm.residual_values, at, strip.first_row + strip.row_of(unit), column);
         },
-        [&](std::uint64_t at, const std::uint32_t(&of)[per_store]) {
-          store_columns(vnm.residual_column_indices, at, of, first_column);
+        [&](std::uint64_t at, const uint4& eight) {
+          store_columns(strip, vnm.residual_column_indices, at, eight);
         });
   }
 };
@@ -300,8 +298,8 @@ struct Scratch {
     if (vnm.prune()) return;
     words = carver.take<std::uint32_t>(residual.bytes() / sizeof(std::uint32_t));
     residual.data = words;
-    task = plan_tiles(residual, residual.row_order, 1);
-    task.states = carver.take<std::uint64_t>(tile_states(task));
+    task = plan_strips(residual, residual.row_order);
+    task.states = carver.take<std::uint64_t>(strip_states(task));
     task.offsets = vnm.residual_row_offsets.data;
   }
   SpikeView residual;  ///< spikes without a slot
@@ -337,7 +335,8 @@ void encode(const CudaContext& context, const SpikeView& spikes, const Vnm& vnm,
   WorkspaceCarver carver(workspace);
   cuda::Scratch scratch(carver, spikes, vnm);
   scratch.task.status = vnm.status;
-  cuda::reset_tiles(context, scratch.task);
+  cuda::check_strips(scratch.task);
+  cuda::reset_tiles(context, scratch.task, vnm.prune() ? 0 : cuda::strip_states(scratch.task));
   if (spikes.shape.elements() == 0) {
     if (!vnm.prune()) {
       fill(context, vnm.residual_row_offsets.data, 0, vnm.residual_row_offsets.bytes());
@@ -359,7 +358,8 @@ void encode(const CudaContext& context, const SpikeView& spikes, const Vnm& vnm,
       cuda::launch_split<32>(context, spikes.storage, task, vnm, source, scratch.words);
   }
   if (vnm.prune()) return;
-  cuda::launch_tiles<DType::bit>(context, scratch.task, cuda::EmitResidual{vnm, source});
+  cuda::launch_reset_strips<DType::bit>(context, scratch.task, cuda::EmitResidual{vnm, source},
+                                        false);
 }
 
 template void decode(const CudaContext&, const Vnm&, const MutableSpikeView&);

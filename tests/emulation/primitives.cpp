@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "spiketune/encoders/cuda/batches.cuh"
-#include "spiketune/encoders/cuda/place.cuh"
+#include "spiketune/encoders/cuda/groups.cuh"
 
 namespace spiketune::cuda {
 namespace {
@@ -64,6 +64,35 @@ TEST(Primitives, PackPiecesToBits) {
   check_packing<DType::f16>(0x3c00u, 0x4000u, 0x8000u);
   check_packing<DType::bf16>(0x3f80u, 0x4000u, 0x8000u);
   check_packing<DType::f32>(0x3f800000u, 0x40000000u, 0x80000000u);
+}
+
+template <DType storage>
+void check_octets(std::uint32_t one) {
+  constexpr std::uint32_t columns = 128 / bits_of(storage);
+  for (int round = 0; round < 100; ++round) {
+    const ValueKind kind = round % 2 == 0 ? ValueKind::binary : ValueKind::graded2;
+    uint4 rows[8];
+    std::uint32_t expected[4] = {};
+    for (std::uint32_t r = 0; r < 8; ++r) {
+      std::vector<std::uint32_t> patterns(columns);
+      for (std::uint32_t c = 0; c < columns; ++c) {
+        const bool spike = generator()() % 3 == 0;
+        patterns[c] = spike ? one : 0;
+        expected[c / 4] |= std::uint32_t{spike} << (8 * (c % 4) + r);
+      }
+      rows[r] = piece_of(storage, patterns);
+    }
+    const OctetMasks<storage> masks([&](std::uint32_t r) { return rows[r]; }, kind);
+    EXPECT_EQ(masks.invalid, 0u);
+    for (std::uint32_t i = 0; i < masks.count; ++i) EXPECT_EQ(masks.words[i], expected[i]) << i;
+  }
+}
+
+TEST(Primitives, TransposeOctetsToMasks) {
+  check_octets<DType::u8>(1);
+  check_octets<DType::f16>(0x3c00);
+  check_octets<DType::bf16>(0x3f80);
+  check_octets<DType::f32>(0x3f800000);
 }
 
 TEST(Primitives, SumsOfLanesAndThreadsBefore) {
@@ -144,96 +173,6 @@ TEST(Primitives, PositionsExceed32Bits) {
   EXPECT_EQ(states.back(), std::uint64_t{tiles - 1} * 65536 << 2 | 2);
 }
 
-/// The units of words in groups of `per_group`, in order.
-std::vector<std::uint32_t> units_of(const std::vector<std::uint32_t>& words,
-                                    std::uint32_t per_group) {
-  std::vector<std::uint32_t> units;
-  for (std::uint32_t i = 0; i < words.size(); ++i) {
-    for (std::uint32_t bit = 0; bit < 32; ++bit) {
-      if ((words[i] >> bit & 1u) != 0) {
-        units.push_back(i / per_group << 16 | (32 * (i % per_group) + bit));
-      }
-    }
-  }
-  return units;
-}
-
-/// Runs use(units, words) in a block.
-template <class Use>
-void with_units(const std::vector<std::uint32_t>& words, std::uint32_t per_group, Use&& use) {
-  const auto count = static_cast<std::uint32_t>(words.size());
-  std::vector<std::uint32_t> starts(tile_threads);
-  emulation::launch(
-      [&] {
-        std::uint32_t all = 0;
-        starts[threadIdx.x] = block_exclusive_sum(count_run<8>(words.data(), count), &all);
-        __syncthreads();
-        use(Units(words.data(), count, starts.data(), Divisor(per_group), all));
-      },
-      1, tile_threads);
-}
-
-TEST(Primitives, FindsUnitsByRank) {
-  for (const std::uint32_t per_group : {1u, 3u, 4u, 24u, 331u}) {
-    for (const std::uint32_t count : {993u, 331u * 6, 12u * 331 / 4}) {
-      for (const int density : {1, 2, 5, 40}) {
-        const std::vector<std::uint32_t> words = random_words(count, density);
-        const std::vector<std::uint32_t> expected = units_of(words, per_group);
-        std::vector<std::uint32_t> units(expected.size());
-        std::vector<std::uint32_t> starts(count / per_group + 1, ~0u);
-        with_units(words, per_group, [&](const Units& found) {
-          ASSERT_EQ(found.total, expected.size());
-          for (std::uint32_t i = threadIdx.x * 5; i < found.total; i += tile_threads * 5) {
-            Units::Cursor cursor = found.find(i);
-            for (std::uint32_t j = i; j < std::min(i + 5, found.total); ++j) {
-              units[j] = cursor.next();
-            }
-          }
-          for (std::uint32_t group = threadIdx.x; group < starts.size(); group += tile_threads) {
-            starts[group] = found.before(group);
-          }
-        });
-        EXPECT_EQ(units, expected) << per_group;
-        for (std::uint32_t group = 0; group < starts.size(); ++group) {
-          const auto before =
-              std::count_if(expected.begin(), expected.end(),
-                            [&](std::uint32_t unit) { return group_of(unit) < group; });
-          EXPECT_EQ(starts[group], before) << per_group << ", group " << group;
-        }
-      }
-    }
-  }
-}
-
-TEST(Primitives, StoresUnitsInEights) {
-  for (std::uint64_t first = 16; first < 25; ++first) {
-    for (const std::uint32_t count : {0u, 1u, 2u, 7u, 8u, 9u, 17u, 3000u}) {
-      std::vector<std::uint32_t> words(300, 0);
-      for (std::uint32_t i = 0; i < count; ++i) words[i / 10] |= 1u << i % 10 * 3;
-      const std::vector<std::uint32_t> expected = units_of(words, 300);
-      for (const std::uint64_t limit : {first + count, first + count / 2, first}) {
-        std::vector<std::uint32_t> stored(first + count + 8, 0);
-        int misaligned = 0;
-        with_units(words, 300, [&](const Units& units) {
-          store_units(
-              units, first, limit, true,
-              [&](std::uint64_t at, std::uint32_t unit) { stored[at] += unit + 1; },
-              [&](std::uint64_t at, const std::uint32_t(&of)[per_store]) {
-                misaligned += at % per_store != 0;
-                for (std::uint32_t i = 0; i < per_store; ++i) stored[at + i] += of[i] + 1;
-              });
-        });
-        EXPECT_EQ(misaligned, 0);
-        for (std::uint64_t at = 0; at < stored.size(); ++at) {
-          const bool there = at >= first && at < std::min<std::uint64_t>(first + count, limit);
-          EXPECT_EQ(stored[at], there ? expected[at - first] + 1 : 0)
-              << first << ", " << count << ", " << at;
-        }
-      }
-    }
-  }
-}
-
 /// Lane by lane what a strip holds before its units are stored.
 template <DType storage>
 void check_strip(int density) {
@@ -251,7 +190,7 @@ void check_strip(int density) {
   const auto count = static_cast<std::uint32_t>(expected.size());
   for (std::uint64_t first = 16; first < 24; ++first) {
     for (const std::uint64_t limit : {first + count, first + count / 2, first}) {
-      std::vector<uint4> staged(window_units / 8 + 1);
+      std::vector<uint4> staged(strip_window<storage> / 8 + 1);
       std::vector<std::uint32_t> stored(first + count + 8, ~0u);
       int misaligned = 0;
       emulation::launch(
