@@ -3,7 +3,7 @@
 /// A spiking layer in one step: spikes → product → neurons → spikes, with nothing dense between.
 ///
 ///   y = S·W                                     in f32, never stored
-///   current = scale·y + bias                    each operation rounded to f32
+///   current = scale·y + bias                    rounded to f32 once
 ///   neurons fire over the T steps of a position (encoders/lif.hpp) into bits or bytes
 ///
 /// Bytes on CUDA: M·K/8 + K·N·sizeof(W) + M·N/8, and 4·rows·N for each of the membranes that are

@@ -6,6 +6,7 @@
 /// 8 columns it has two, 2·(lane % 4) and the next. It walks over the steps of a neuron with the
 /// membrane in a register; four lanes then share out their words, so that each has whole ones.
 
+#include <cmath>
 #include <cstdint>
 #include <type_traits>
 
@@ -18,6 +19,9 @@ namespace spiketune::cuda {
 
 struct FireTask {
   LifInput input;
+  /// Powers of two are exact in whatever they scale: such a gain is multiplied into scales and
+  /// bias, and `params` has 1.
+  float folded_gain;
   LifParams params;
   LifState state;
   MutableSpikeView out;
@@ -30,6 +34,15 @@ struct FireTask {
   }
 };
 
+inline FireTask make_task(const LifInput& input, const LifParams& params, const LifState& state,
+                          const MutableSpikeView& out, RowOrder order) {
+  int exponent = 0;
+  const bool fold = std::frexp(params.gain, &exponent) == 0.5f;
+  FireTask task{input, fold ? params.gain : 1.0f, params, state, out, order};
+  if (fold) task.params.gain = 1.0f;
+  return task;
+}
+
 /// Row of S of a step of a position. Beyond either, that of the last one: nothing comes of it.
 __device__ inline std::uint64_t row_of_step(const FireTask& task, std::uint64_t position,
                                             std::uint32_t t) {
@@ -38,35 +51,36 @@ __device__ inline std::uint64_t row_of_step(const FireTask& task, std::uint64_t 
                      t < shape.timesteps ? t : shape.timesteps - 1);
 }
 
-/// Calls body(params, whole), of the most usual neurons with what they are as constants, so that
-/// each step of the body has their operations alone. `whole`: a constant, true only where `all` is.
+/// What a call of fire() meets: steps that are all there, and membranes that go nowhere, or both
+/// not.
+enum class Case { no_membranes, membranes, any };
+
+/// Calls body(params, constant of a Case). Of the most usual neurons, what they are is known to the
+/// compiler, so that a step has their operations alone. `all`: the steps are all there.
 template <class Body>
-__device__ void with_constants(const LifParams& params, bool all, Body&& body) {
-  constexpr std::false_type maybe;
-  constexpr std::true_type whole;
+__device__ void with_constants(const LifParams& params, bool all, bool membranes, Body&& body) {
   LifParams known = params;
-  if (!all || (params.convention == LifParams::Convention::spikingjelly &&
-               params.reset == LifParams::Reset::hard && params.reset_value != 0.0f)) {
-    body(known, maybe);
-  } else if (params.convention == LifParams::Convention::spikingjelly) {
-    known.convention = LifParams::Convention::spikingjelly;
-    known.reset_value = 0.0f;
+  if (!all || params.gain != 1.0f || params.reset_value != 0.0f ||
+      params.convention != LifParams::Convention::spikingjelly) {
+    body(known, std::integral_constant<Case, Case::any>{});
+    return;
+  }
+  known.gain = 1.0f;
+  known.reset_value = 0.0f;
+  known.convention = LifParams::Convention::spikingjelly;
+  const auto with_reset = [&](auto which) {
     if (params.reset == LifParams::Reset::soft) {
       known.reset = LifParams::Reset::soft;
-      body(known, whole);
+      body(known, which);
     } else {
       known.reset = LifParams::Reset::hard;
-      body(known, whole);
+      body(known, which);
     }
+  };
+  if (membranes) {
+    with_reset(std::integral_constant<Case, Case::membranes>{});
   } else {
-    known.convention = LifParams::Convention::snntorch;
-    if (params.reset == LifParams::Reset::soft) {
-      known.reset = LifParams::Reset::soft;
-      body(known, whole);
-    } else {
-      known.reset = LifParams::Reset::hard;
-      body(known, whole);
-    }
+    with_reset(std::integral_constant<Case, Case::no_membranes>{});
   }
 }
 
@@ -119,19 +133,65 @@ __device__ void store_bytes(const std::uint32_t (&words)[count], std::uint8_t* t
   }
 }
 
+/// Scales and bias of two neighbouring columns.
+struct alignas(16) ColumnPair {
+  float2 scale;
+  float2 bias;
+};
+
 /// Where a lane's sums are. value(row, i, c): as wgmma and mma make them of expand_bits(), of
 /// column column + 8·i + 2·(lane % 4) + c. position_of(slot), for slots below rows / steps. Rows
-/// are of steps first_step and on. `carried`: the lane's membranes between one call and the next of
-/// the same positions, at carried[i·stride] for the one slot that there is where T > steps.
+/// are of steps first_step and on.
 template <class Value, class PositionOf>
 struct LaneSums {
   Value value;
   PositionOf position_of;
   std::uint32_t first_step;
   std::uint32_t column;
+  ColumnPair* pairs;  ///< shared memory of the warp, tile_n / 2
+  /// Shared memory of the lane where it has one position: carried[i·stride], between one call and
+  /// the next of the same positions.
   float2* carried;
   std::uint32_t stride;
 };
+
+/// Puts the warp's scales and biases where each lane finds those of its columns.
+template <int tile_n>
+__device__ void gather_pairs(const FireTask& task, std::uint32_t column, ColumnPair* pairs,
+                             std::uint32_t lane) {
+  const LifInput& input = task.input;
+#pragma unroll
+  for (std::uint32_t i = lane; i < tile_n / 2; i += 32) {
+    const std::uint32_t at = column + 2 * i;
+    const bool inside = at < task.out.shape.k;
+    ColumnPair pair{{input.scale, input.scale}, {0.0f, 0.0f}};
+    if (inside && input.scales != nullptr) {
+      pair.scale = __ldg(reinterpret_cast<const float2*>(input.scales + at));
+    }
+    if (inside && input.bias != nullptr) {
+      pair.bias = __ldg(reinterpret_cast<const float2*>(input.bias + at));
+    }
+    const float factor = spike_scale * task.folded_gain;
+    pair.scale = {pair.scale.x * factor, pair.scale.y * factor};
+    pair.bias = {pair.bias.x * task.folded_gain, pair.bias.y * task.folded_gain};
+    pairs[i] = pair;
+  }
+  __syncwarp();
+}
+
+/// Copies membranes of the lane's one position between memory and `carried`.
+template <int tile_n, class Sums, class Visit>
+__device__ void for_each_membrane(const FireTask& task, const Sums& sums, std::uint32_t part,
+                                  Visit&& visit) {
+  const std::uint64_t position = sums.position_of(0);
+  if (position >= task.out.shape.rows) return;
+#pragma unroll 4
+  for (std::uint32_t i = 0; i < tile_n / 8; ++i) {
+    const std::uint32_t at = sums.column + 8 * i + 2 * part;
+    if (at < task.out.shape.k)
+      visit(position * task.out.shape.k + at, sums.carried[i * sums.stride]);
+  }
+}
 
 /// Writes what the lane's neurons fired: words of its part of the rows of four lanes.
 template <int rows, int steps, int tile_n, class Sums>
@@ -169,56 +229,64 @@ template <int rows, int steps, int tile_n, class Sums>
 __device__ void fire(const FireTask& task, const Sums& sums, std::uint32_t lane) {
   constexpr int slots = rows / steps;
   const SpikeShape& shape = task.out.shape;
+  const LifState& state = task.state;
   const std::uint32_t part = lane % 4;
   const std::uint32_t left = shape.timesteps - sums.first_step;
   const bool first = slots > 1 || sums.first_step == 0;
   const bool last = slots > 1 || left <= steps;
-  with_constants(task.params, left >= steps, [&](const LifParams& params, auto whole) {
+  const bool membranes = !first || !last || state.before != nullptr || state.after != nullptr;
+  gather_pairs<tile_n>(task, sums.column, sums.pairs, lane);
+  if (slots == 1 && membranes && first) {
+    const float rest = detail::lif_rest(task.params);
+    for (std::uint32_t i = 0; i < tile_n / 8; ++i) sums.carried[i * sums.stride] = {rest, rest};
+    if (state.before != nullptr) {
+      for_each_membrane<tile_n>(task, sums, part, [&](std::uint64_t at, float2& membrane) {
+        membrane = *reinterpret_cast<const float2*>(state.before + at);
+      });
+    }
+  }
+  with_constants(task.params, left >= steps, membranes, [&](const LifParams& params, auto which) {
+    constexpr Case known = decltype(which)::value;
     std::uint32_t words[rows * tile_n / 32] = {};
 #pragma unroll
     for (int i = 0; i < tile_n / 8; ++i) {
-      const std::uint32_t at = sums.column + 8 * i + 2 * part;
-      const bool inside = at < shape.k;
-      float2 scale = {task.input.scale, task.input.scale};
-      float2 bias = {0.0f, 0.0f};
-      if (inside && task.input.scales != nullptr) {
-        scale = __ldg(reinterpret_cast<const float2*>(task.input.scales + at));
-      }
-      if (inside && task.input.bias != nullptr) {
-        bias = __ldg(reinterpret_cast<const float2*>(task.input.bias + at));
-      }
-      scale.x *= spike_scale;
-      scale.y *= spike_scale;
+      const ColumnPair pair = sums.pairs[4 * i + part];
 #pragma unroll
       for (int slot = 0; slot < slots; ++slot) {
-        const std::uint64_t position = sums.position_of(slot);
-        const bool there = inside && position < shape.rows;
-        const std::uint64_t neuron = position * shape.k + at;
         float2 membrane = {detail::lif_rest(params), detail::lif_rest(params)};
-        if (!first) {
-          membrane = sums.carried[i * sums.stride];
-        } else if (there && task.state.before != nullptr) {
-          membrane = *reinterpret_cast<const float2*>(task.state.before + neuron);
+        const std::uint32_t at = sums.column + 8 * i + 2 * part;
+        const std::uint64_t position = sums.position_of(slot);
+        const std::uint64_t neuron = position * shape.k + at;
+        const bool there = at < shape.k && position < shape.rows;
+        const bool carries = known == Case::membranes || (known == Case::any && membranes);
+        if (carries && slots == 1) membrane = sums.carried[i * sums.stride];
+        if (carries && slots > 1 && there && state.before != nullptr) {
+          membrane = *reinterpret_cast<const float2*>(state.before + neuron);
         }
 #pragma unroll
         for (int step = 0; step < steps; ++step) {
-          if (!whole && step >= left) continue;
+          if (known == Case::any && step >= left) continue;
           const int row = slot * steps + step;
-          const float x = detail::multiply_add(sums.value(row, i, 0), scale.x, bias.x);
-          const float y = detail::multiply_add(sums.value(row, i, 1), scale.y, bias.y);
+          const float x = fmaf(sums.value(row, i, 0), pair.scale.x, pair.bias.x);
+          const float y = fmaf(sums.value(row, i, 1), pair.scale.y, pair.bias.y);
           std::uint32_t& word = words[row * (tile_n / 32) + i / 4];
           if (detail::lif_step(params, x, membrane.x)) word |= 1u << i % 4 * 8;
           if (detail::lif_step(params, y, membrane.y)) word |= 2u << i % 4 * 8;
         }
-        if (!last) {
-          sums.carried[i * sums.stride] = membrane;
-        } else if (there && task.state.after != nullptr) {
-          *reinterpret_cast<float2*>(task.state.after + neuron) = membrane;
+        if (carries && slots == 1) sums.carried[i * sums.stride] = membrane;
+        if (carries && slots > 1 && there && state.after != nullptr) {
+          *reinterpret_cast<float2*>(state.after + neuron) = membrane;
         }
       }
     }
     store_spikes<rows, steps, tile_n>(task, sums, words, part);
   });
+  if (slots == 1 && last && state.after != nullptr) {
+    for_each_membrane<tile_n>(task, sums, part, [&](std::uint64_t at, const float2& membrane) {
+      *reinterpret_cast<float2*>(state.after + at) = membrane;
+    });
+  }
+  __syncwarp();  // before the pairs of another tile
 }
 
 /// spmm_lif() on sm_90a, in kernels/cuda/sm90/spmm_lif.cu. K is not 0.

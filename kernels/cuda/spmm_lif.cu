@@ -40,10 +40,12 @@ struct FireRows {
   }
   __device__ void put(const mma::Sums& sums, std::uint32_t part, std::uint32_t column) const {
     __shared__ float2 membranes[mma::tile_n / 8 * mma::threads];
+    __shared__ ColumnPair pairs[mma::tile_n / 2 * mma::threads / 32];
     const LaneSums lane_sums{[&](int row, int i, int c) { return sums[i][2 * row + c]; },
                              [&](int slot) { return position(slot); },
                              part * steps_at_once,
                              column,
+                             pairs + threadIdx.x / 32 * (mma::tile_n / 2),
                              membranes + threadIdx.x,
                              mma::threads};
     fire<2, steps_at_once, mma::tile_n>(task, lane_sums, threadIdx.x % 32);
@@ -91,7 +93,7 @@ void spmm_lif(const CudaContext& context, const Bitmap& spikes, const WeightView
   check_spmm_lif(spikes, weights, params, out, Space::device);
   cuda::check_here(spikes, weights, input, state, out);
   if (out.shape.elements() == 0) return;
-  const cuda::FireTask task{input, params, state, out, spikes.layout.row_order};
+  const cuda::FireTask task = cuda::make_task(input, params, state, out, spikes.layout.row_order);
   if (weights.k != 0 && cuda::on_hopper(context)) {  // no tensor map has an empty side
     cuda::spmm_lif_on_hopper(context, spikes, weights, task);
   } else if (weights.type == DType::f16) {

@@ -1,6 +1,7 @@
 #include "spiketune/kernels/spmm_lif.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "spiketune/core/half.hpp"
@@ -45,8 +46,7 @@ void fire(const HostContext& context, const Bitmap& format, const WeightView& we
       for (std::uint32_t i = 0; i < count; ++i) {
         const float scale = input.scales == nullptr ? input.scale : input.scales[first + i];
         const float bias = input.bias == nullptr ? 0.0f : input.bias[first + i];
-        fired[i] =
-            detail::lif_step(params, detail::multiply_add(scale, sums[i], bias), membrane[i]);
+        fired[i] = detail::lif_step(params, std::fma(scale, sums[i], bias), membrane[i]);
       }
       auto* to = static_cast<std::uint8_t*>(out.data) + to_out.source(row) * stride;
       if (out.storage == DType::u8) {

@@ -12,9 +12,11 @@ template <std::uint32_t steps_at_once>
 struct FireRows {
   static constexpr std::uint32_t positions = tall::tile_m / steps_at_once;  ///< of a tile
   static constexpr std::uint32_t consumers = 32 * tall::consumer_warps;
-  /// Membranes between parts.
-  static constexpr std::uint32_t shared_bytes =
+  static constexpr std::uint32_t pairs_bytes =
+      tall::consumer_warps * tall::tile_n / 2 * sizeof(ColumnPair);
+  static constexpr std::uint32_t membranes_bytes =
       steps_at_once == 4 ? consumers * tall::tile_n / 4 * sizeof(float) : 0;
+  static constexpr std::uint32_t shared_bytes = pairs_bytes + membranes_bytes;
 
   FireTask task;
 
@@ -46,7 +48,8 @@ struct FireRows {
         [&](int slot) { return position(tile, slot); },
         part * steps_at_once,
         column,
-        reinterpret_cast<float2*>(shared) + threadIdx.x,
+        reinterpret_cast<ColumnPair*>(shared) + threadIdx.x / 32 * (tall::tile_n / 2),
+        reinterpret_cast<float2*>(shared + pairs_bytes) + threadIdx.x,
         consumers};
     fire<2 * tall::blocks, steps_at_once, tall::tile_n>(task, lane_sums, threadIdx.x % 32);
   }
