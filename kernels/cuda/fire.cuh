@@ -22,6 +22,7 @@ struct FireTask {
   /// Powers of two are exact in whatever they scale: such a gain is multiplied into scales and
   /// bias, and `params` has 1.
   float folded_gain;
+  bool exact_leak;  ///< the leak is a power of two
   LifParams params;
   LifState state;
   MutableSpikeView out;
@@ -36,9 +37,13 @@ struct FireTask {
 
 inline FireTask make_task(const LifInput& input, const LifParams& params, const LifState& state,
                           const MutableSpikeView& out, RowOrder order) {
-  int exponent = 0;
-  const bool fold = std::frexp(params.gain, &exponent) == 0.5f;
-  FireTask task{input, fold ? params.gain : 1.0f, params, state, out, order};
+  const auto power_of_two = [](float value) {
+    int exponent = 0;
+    return std::frexp(value, &exponent) == 0.5f;
+  };
+  const bool fold = power_of_two(params.gain);
+  FireTask task{input, fold ? params.gain : 1.0f, power_of_two(params.leak), params, state, out,
+                order};
   if (fold) task.params.gain = 1.0f;
   return task;
 }
@@ -51,23 +56,19 @@ __device__ inline std::uint64_t row_of_step(const FireTask& task, std::uint64_t 
                      t < shape.timesteps ? t : shape.timesteps - 1);
 }
 
-/// What a call of fire() meets: steps that are all there, and membranes that go nowhere, or both
-/// not.
-enum class Case { no_membranes, membranes, any };
+/// What a call of fire() meets. simple: the leak is a power of two, and membranes begin at rest and
+/// are not kept; membranes: they come from somewhere or go somewhere. Of both all steps are there.
+enum class Case { simple, membranes, any };
 
-/// Calls body(params, constant of a Case). Of the most usual neurons, what they are is known to the
-/// compiler, so that a step has their operations alone. `all`: the steps are all there.
+template <Case which>
+using CaseConstant = std::integral_constant<Case, which>;
+
+/// Calls body(params, CaseConstant) with `most` or what is less special. Of the most usual neurons,
+/// what they are is known to the compiler, so that a step has their operations alone.
 template <class Body>
-__device__ void with_constants(const LifParams& params, bool all, bool membranes, Body&& body) {
+__device__ void with_constants(const LifParams& params, Case most, Body&& body) {
   LifParams known = params;
-  if (!all || params.gain != 1.0f || params.reset_value != 0.0f ||
-      params.convention != LifParams::Convention::spikingjelly) {
-    body(known, std::integral_constant<Case, Case::any>{});
-    return;
-  }
-  known.gain = 1.0f;
-  known.reset_value = 0.0f;
-  known.convention = LifParams::Convention::spikingjelly;
+  const bool snntorch = params.convention == LifParams::Convention::snntorch;
   const auto with_reset = [&](auto which) {
     if (params.reset == LifParams::Reset::soft) {
       known.reset = LifParams::Reset::soft;
@@ -77,10 +78,22 @@ __device__ void with_constants(const LifParams& params, bool all, bool membranes
       body(known, which);
     }
   };
-  if (membranes) {
-    with_reset(std::integral_constant<Case, Case::membranes>{});
+  if (most == Case::any || params.gain != 1.0f || (!snntorch && params.reset_value != 0.0f)) {
+    body(known, CaseConstant<Case::any>{});
+    return;
+  }
+  known.gain = 1.0f;
+  known.reset_value = 0.0f;
+  if (snntorch) {
+    known.convention = LifParams::Convention::snntorch;
+    with_reset(CaseConstant<Case::membranes>{});
+    return;
+  }
+  known.convention = LifParams::Convention::spikingjelly;
+  if (most == Case::simple) {
+    with_reset(CaseConstant<Case::simple>{});
   } else {
-    with_reset(std::integral_constant<Case, Case::no_membranes>{});
+    with_reset(CaseConstant<Case::membranes>{});
   }
 }
 
@@ -119,17 +132,22 @@ __device__ void store_bits(const std::uint32_t (&words)[count], std::uint8_t* to
 template <int count>
 __device__ void store_bytes(const std::uint32_t (&words)[count], std::uint8_t* to,
                             std::uint32_t column, std::uint32_t n) {
+  const bool sixteens = n % 16 == 0 && reinterpret_cast<std::uintptr_t>(to) % 16 == 0;
 #pragma unroll
-  for (int i = 0; i < 4 * count; ++i) {
-    const std::uint32_t eight = words[i / 4] >> i % 4 * 8;
-    const auto bytes_of = [&](int four) {
-      return (eight >> 4 * four & 15u) * 0x00204081u & 0x01010101u;
-    };
-    const std::uint32_t at = column + 8 * i;
-    if (at >= n) continue;
-    auto* pair = reinterpret_cast<std::uint32_t*>(to + at);
-    pair[0] = bytes_of(0);
-    pair[1] = bytes_of(1);
+  for (int i = 0; i < 2 * count; ++i) {
+    const std::uint32_t half = words[i / 2] >> i % 2 * 16;
+    std::uint32_t fours[4];
+#pragma unroll
+    for (int j = 0; j < 4; ++j) fours[j] = (half >> 4 * j & 15u) * 0x00204081u & 0x01010101u;
+    const std::uint32_t at = column + 16 * i;
+    if (sixteens) {
+      if (at < n) *reinterpret_cast<uint4*>(to + at) = {fours[0], fours[1], fours[2], fours[3]};
+      continue;
+    }
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+      if (at + 4 * j < n) *reinterpret_cast<std::uint32_t*>(to + at + 4 * j) = fours[j];
+    }
   }
 }
 
@@ -185,7 +203,7 @@ __device__ void for_each_membrane(const FireTask& task, const Sums& sums, std::u
                                   Visit&& visit) {
   const std::uint64_t position = sums.position_of(0);
   if (position >= task.out.shape.rows) return;
-#pragma unroll 4
+#pragma unroll 8
   for (std::uint32_t i = 0; i < tile_n / 8; ++i) {
     const std::uint32_t at = sums.column + 8 * i + 2 * part;
     if (at < task.out.shape.k)
@@ -234,7 +252,10 @@ __device__ void fire(const FireTask& task, const Sums& sums, std::uint32_t lane)
   const std::uint32_t left = shape.timesteps - sums.first_step;
   const bool first = slots > 1 || sums.first_step == 0;
   const bool last = slots > 1 || left <= steps;
-  const bool membranes = !first || !last || state.before != nullptr || state.after != nullptr;
+  const bool membranes = !first || !last || state.before != nullptr || state.after != nullptr ||
+                         !task.exact_leak ||
+                         task.params.convention == LifParams::Convention::snntorch;
+  const Case most = left < steps ? Case::any : membranes ? Case::membranes : Case::simple;
   gather_pairs<tile_n>(task, sums.column, sums.pairs, lane);
   if (slots == 1 && membranes && first) {
     const float rest = detail::lif_rest(task.params);
@@ -245,8 +266,9 @@ __device__ void fire(const FireTask& task, const Sums& sums, std::uint32_t lane)
       });
     }
   }
-  with_constants(task.params, left >= steps, membranes, [&](const LifParams& params, auto which) {
+  with_constants(task.params, most, [&](const LifParams& params, auto which) {
     constexpr Case known = decltype(which)::value;
+    constexpr bool exact_leak = known == Case::simple;
     std::uint32_t words[rows * tile_n / 32] = {};
 #pragma unroll
     for (int i = 0; i < tile_n / 8; ++i) {
@@ -270,8 +292,8 @@ __device__ void fire(const FireTask& task, const Sums& sums, std::uint32_t lane)
           const float x = fmaf(sums.value(row, i, 0), pair.scale.x, pair.bias.x);
           const float y = fmaf(sums.value(row, i, 1), pair.scale.y, pair.bias.y);
           std::uint32_t& word = words[row * (tile_n / 32) + i / 4];
-          if (detail::lif_step(params, x, membrane.x)) word |= 1u << i % 4 * 8;
-          if (detail::lif_step(params, y, membrane.y)) word |= 2u << i % 4 * 8;
+          if (detail::lif_step<exact_leak>(params, x, membrane.x)) word |= 1u << i % 4 * 8;
+          if (detail::lif_step<exact_leak>(params, y, membrane.y)) word |= 2u << i % 4 * 8;
         }
         if (carries && slots == 1) sums.carried[i * sums.stride] = membrane;
         if (carries && slots > 1 && there && state.after != nullptr) {
