@@ -86,6 +86,10 @@ void lif(const HostContext& context, const CurrentView& currents, const LifParam
 void lif(const CudaContext& context, const CurrentView& currents, const LifParams& params,
          const LifState& state, const MutableSpikeView& spikes);
 
+/// Throws Error(invalid_argument) unless neurons with currents of that shape can fire into
+/// `spikes`.
+void check_neurons(const SpikeShape& shape, const LifParams& params, const SpikeView& spikes,
+                   Space space);
 /// Throws Error(invalid_argument) as lif() does.
 void check_lif(const CurrentView& currents, const LifParams& params, const SpikeView& spikes,
                Space space);

@@ -3,6 +3,8 @@
 /// One step of a neuron (encoders/lif.hpp has the equations). Whoever includes this on the host
 /// must be compiled without contraction to fused multiply-adds (cmake/SpiketuneTargets.cmake).
 
+#include <cmath>
+
 #include "spiketune/encoders/lif.hpp"
 
 namespace spiketune::detail {
@@ -16,10 +18,14 @@ SPIKETUNE_HD inline float multiply_add(float a, float b, float c) {
 #endif
 }
 
-/// Advances a membrane by one step; returns whether the neuron spikes.
-SPIKETUNE_HD inline bool lif_step(const LifParams& params, float current, float& membrane) {
+/// Advances a membrane by one step; returns whether the neuron spikes. `exact_leak`: the leak is a
+/// power of two, so that its product is exact and one rounding is the same as two.
+template <bool exact_leak = false>
+SPIKETUNE_HD bool lif_step(const LifParams& params, float current, float& membrane) {
   const bool soft = params.reset == LifParams::Reset::soft;
-  float charge = multiply_add(params.leak, membrane, params.gain * current);
+  const float input = params.gain * current;
+  float charge =
+      exact_leak ? fmaf(params.leak, membrane, input) : multiply_add(params.leak, membrane, input);
   if (params.convention == LifParams::Convention::snntorch) {
     if (membrane > params.threshold) {
       charge = soft ? charge - params.threshold : params.gain * current;

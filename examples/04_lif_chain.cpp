@@ -1,11 +1,14 @@
-// A layer and a half with no dense spike tensor: currents → LIF → CSR → product → LIF → CSR.
+// Layers with no dense spike tensor: currents → LIF → CSR → product → LIF → CSR, and then the same
+// product and neurons in one step, from bits to bits, without the currents between them.
 
 #include <cstdint>
 #include <cstdio>
 #include <random>
+#include <spiketune/encoders/bitmap.hpp>
 #include <spiketune/encoders/csr.hpp>
 #include <spiketune/encoders/lif.hpp>
 #include <spiketune/kernels/csr.hpp>
+#include <spiketune/kernels/spmm_lif.hpp>
 #include <vector>
 
 namespace {
@@ -21,6 +24,26 @@ Encoded<Csr> fire(const HostContext& context, const CurrentView& currents, std::
   const EncodeStatus counts = read_status(context, *csr);
   if (counts.needed > csr->capacity) return fire(context, currents, counts.needed);
   return csr;
+}
+
+/// Spikes of the next layer in one step, into words that the layer after it can read.
+Encoded<Bitmap> fire_fused(const HostContext& context, const CurrentView& currents,
+                           const WeightView& weights) {
+  const Encoded<Bitmap> spikes(context, Bitmap::plan({currents.shape}, {}));
+  const Buffer scratch = allocate(context, lif_encode_workspace_bytes(context, currents, *spikes));
+  lif_encode(context, currents, spikingjelly_lif(), {}, *spikes, scratch.workspace());
+  const SpikeShape next{currents.shape.timesteps, currents.shape.rows, weights.n};
+  Encoded<Bitmap> fired(context, Bitmap::plan({next}, {}));
+  spmm_lif(context, *spikes, weights, {}, spikingjelly_lif(), {}, words_of(*fired, Space::host));
+  return fired;
+}
+
+std::uint64_t count_spikes(const Bitmap& bitmap) {
+  std::uint64_t count = 0;
+  for (std::uint64_t row = 0; row < bitmap.layout.m(); ++row) {
+    for_each_in_row(bitmap, row, [&](std::uint32_t, float) { ++count; });
+  }
+  return count;
 }
 
 }  // namespace
@@ -57,5 +80,8 @@ int main() {
   };
   report("layer 1", *first);
   report("layer 2", *second);
-  return first->status->nnz > 0 && second->status->nnz > 0 ? 0 : 1;
+  const Encoded<Bitmap> fused = fire_fused(context, {currents.data(), {steps, rows, k}}, weights);
+  const std::uint64_t spikes = count_spikes(*fused);
+  std::printf("layer 2 in one step: %llu spikes\n", static_cast<unsigned long long>(spikes));
+  return first->status->nnz > 0 && second->status->nnz > 0 && spikes > 0 ? 0 : 1;
 }

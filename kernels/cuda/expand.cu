@@ -1,8 +1,5 @@
-// Y = S·W with S a bitmap, on the tensor cores: dispatch, and the kernel for GPUs before Hopper.
-// A block of 8 warps makes 128 × 64 of Y; a warp 16 rows. Tiles of 64 × 64 of W come by cp.async,
-// one ahead; bits straight to registers, one step ahead.
-
-#include <cuda_pipeline_primitives.h>
+// Y = S·W with S a bitmap, on the tensor cores: dispatch, and what blocks before Hopper do with
+// sums.
 
 #include <algorithm>
 
@@ -10,110 +7,44 @@
 #include "spiketune/core/error.hpp"
 #include "spiketune/kernels/bitmap.hpp"
 #include "spiketune/kernels/cuda/expand.cuh"
-#include "spiketune/kernels/cuda/mma.cuh"
+#include "spiketune/kernels/cuda/expand_mma.cuh"
 #include "spiketune/kernels/cuda/types.cuh"
 
 namespace spiketune {
 namespace cuda {
 namespace {
 
-constexpr int mma_threads = 256;
-constexpr std::uint32_t mma_rows = 128;
-constexpr std::uint32_t mma_columns = 64;
-constexpr std::uint32_t depth = 64;  // columns of S, rows of W, per step
+template <class Y>
+struct StoreRows {
+  Y* y;
+  std::uint64_t m;
+  std::uint32_t n;
 
-/// Where 16 bytes of a tile of W are: pieces of a row change places with the row, so that eight
-/// rows of one column of pieces lie in different banks.
-__device__ std::uint32_t piece_of(std::uint32_t row, std::uint32_t piece) {
-  return row * 8 + (piece ^ (row % 8));
-}
-
-/// Starts to copy rows 64·step and on, columns n0 and on; zeros beyond the matrix.
-template <class W>
-__device__ void fetch_weights(uint4* tile, const W* w, std::uint32_t k, std::uint32_t n,
-                              std::uint32_t step, std::uint32_t n0) {
-  for (std::uint32_t i = threadIdx.x; i < depth * 8; i += mma_threads) {
-    const std::uint32_t row = step * depth + i / 8;
-    const std::uint32_t column = n0 + i % 8 * 8;
-    uint4* to = tile + piece_of(i / 8, i % 8);
-    if (row < k && column < n) {
-      __pipeline_memcpy_async(to, w + std::uint64_t{row} * n + column, 16);
-    } else {
-      *to = {0, 0, 0, 0};
-    }
+  [[nodiscard]] std::uint64_t tiles_m() const { return ceil_div(m, mma::tile_m); }
+  [[nodiscard]] __device__ static constexpr std::uint32_t parts() { return 1; }
+  [[nodiscard]] __device__ static Steps steps(const Bitmap& bitmap) {
+    return {bitmap, std::uint64_t{blockIdx.x} * mma::tile_m, mma::tile_m / 64};
   }
-  __pipeline_commit();
-}
-
-template <class W, class Y>
-__global__ void __launch_bounds__(mma_threads)
-    expand_mma(const __grid_constant__ Bitmap bitmap, const W* __restrict__ w, Y* __restrict__ y,
-               std::uint32_t n) {
-  __shared__ uint4 tiles[2][depth * 8];
-  const std::uint32_t lane = threadIdx.x % 32;
-  const std::uint64_t m = bitmap.layout.m();
-  const std::uint32_t k = bitmap.layout.k();
-  const std::uint64_t first_row = std::uint64_t{blockIdx.x} * mma_rows;
-  const std::uint64_t row = first_row + threadIdx.x / 32 * 16 + lane / 4;
-  for (std::uint32_t n0 = blockIdx.y * mma_columns; n0 < n; n0 += gridDim.y * mma_columns) {
-    float sums[8][4] = {};
-    Steps steps(bitmap, first_row, mma_rows / 64);
-    std::uint32_t step = steps.next();
-    const RowWords<2> rows(bitmap, [&](int i) { return row + 8 * i; });
-    RowWords<2>::Words words;
-    if (step < steps.count()) {
-      fetch_weights(tiles[0], w, k, n, step, n0);
-      rows.load(step, words);
-    }
-    for (std::uint32_t turn = 0; step < steps.count(); turn ^= 1) {
-      const std::uint32_t next = steps.next();
-      std::uint32_t operands[2][2][4];  // [8 rows further down][word]
+  [[nodiscard]] __device__ static std::uint64_t row(std::uint32_t, int below) {
+    return std::uint64_t{blockIdx.x} * mma::tile_m + threadIdx.x / 32 * 16 + threadIdx.x % 32 / 4 +
+           8 * below;
+  }
+  __device__ void put(const mma::Sums& sums, std::uint32_t, std::uint32_t first_column) const {
 #pragma unroll
-      for (int i = 0; i < 4; ++i) expand_bits(words[i / 2][i % 2], lane, operands[i / 2][i % 2]);
-      if (next < steps.count()) {
-        fetch_weights(tiles[turn ^ 1], w, k, n, next, n0);
-        rows.load(next, words);
-      } else {
-        __pipeline_commit();
-      }
-      __pipeline_wait_prior(1);
-      __syncthreads();
-#pragma unroll
-      for (std::uint32_t half = 0; half < 2; ++half) {
-        const auto& above = operands[0][half];
-        const auto& below = operands[1][half];
-#pragma unroll
-        for (std::uint32_t part = 0; part < 2; ++part) {
-          const std::uint32_t a[4] = {above[2 * part], below[2 * part], above[2 * part + 1],
-                                      below[2 * part + 1]};
-#pragma unroll
-          for (std::uint32_t pair = 0; pair < 4; ++pair) {
-            // Matrices: rows 0-7 and 8-15 of 8 columns, then of the next 8.
-            std::uint32_t b[4];
-            load_transposed(
-                b, tiles[turn] + piece_of(32 * half + 16 * part + lane % 16, 2 * pair + lane / 16));
-            mma_m16n8k16<W>(sums[2 * pair], a, b[0], b[1]);
-            mma_m16n8k16<W>(sums[2 * pair + 1], a, b[2], b[3]);
-          }
-        }
-      }
-      __syncthreads();
-      step = next;
-    }
-#pragma unroll
-    for (std::uint32_t i = 0; i < 8; ++i) {
-      const std::uint32_t column = n0 + 8 * i + lane % 4 * 2;
+    for (std::uint32_t i = 0; i < mma::tile_n / 8; ++i) {
+      const std::uint32_t column = first_column + 8 * i + threadIdx.x % 4 * 2;
       if (column >= n) continue;
 #pragma unroll
-      for (std::uint32_t below = 0; below < 2; ++below) {
-        if (row + 8 * below >= m) continue;
+      for (int below = 0; below < 2; ++below) {
+        const std::uint64_t at = row(0, below);
+        if (at >= m) continue;
         const Vector<Y, 2> out = {{from_float<Y>(sums[i][2 * below] * spike_scale),
                                    from_float<Y>(sums[i][2 * below + 1] * spike_scale)}};
-        *reinterpret_cast<Vector<Y, 2>*>(y + (row + 8 * below) * n + column) = out;
+        *reinterpret_cast<Vector<Y, 2>*>(y + at * n + column) = out;
       }
     }
   }
-}
+};
 
 int attribute(const CudaContext& context, cudaDeviceAttr which) {
   int value = 0;
@@ -185,16 +116,12 @@ void spmm(const CudaContext& context, const Bitmap& bitmap, const WeightView& we
                            cuda::attribute(context, cudaDevAttrMultiProcessorCount)));
     return;
   }
-  const dim3 grid(
-      static_cast<unsigned>(ceil_div(output.m, cuda::mma_rows)),
-      static_cast<unsigned>(std::min<std::uint64_t>(ceil_div(output.n, cuda::mma_columns), 65535)));
   cuda::with_types(weights.type, output.type, [&]<class W, class Y>() {
     if constexpr (sizeof(W) == 2) {
-      cuda::expand_mma<W, Y><<<grid, cuda::mma_threads, 0, context.stream>>>(
-          bitmap, static_cast<const W*>(weights.data), static_cast<Y*>(output.data), output.n);
+      cuda::mma::launch<W>(context, bitmap, weights,
+                           cuda::StoreRows<Y>{static_cast<Y*>(output.data), output.m, output.n});
     }
   });
-  cuda::check_launch();
 }
 
 }  // namespace spiketune

@@ -13,14 +13,14 @@ namespace spiketune::cuda {
 /// those with a spike in its rows. A warp asks together.
 class Steps {
  public:
-  /// Rows first_row .. first_row + 64·row_blocks - 1.
+  /// Rows first_row .. first_row + 64·row_blocks - 1; row_blocks 0: all steps, whatever they hold.
   __device__ Steps(const Bitmap& bitmap, std::uint64_t first_row, std::uint32_t row_blocks)
       : bitmap_(&bitmap),
         first_block_(static_cast<std::uint32_t>(first_row / Bitmap::tile_size)),
         row_blocks_(row_blocks) {}
   /// The next step, or count() after the last, once.
   __device__ std::uint32_t next() {
-    if (!bitmap_->params.tiles) return seen_++;
+    if (!bitmap_->params.tiles || row_blocks_ == 0) return seen_++;
     while (occupied_ == 0) {
       if (seen_ >= count()) return count();
       occupied_ = look(seen_);

@@ -75,12 +75,19 @@ class FourStepCursor {
   /// As TileCursor's.
   __device__ FourStepCursor(const Bitmap& bitmap, std::uint64_t first_row, std::uint32_t offset,
                             std::uint32_t row_blocks)
-      : bitmap_(&bitmap), steps_(bitmap, first_row, row_blocks) {
-    const std::uint64_t row = first_row + offset + threadIdx.x / 32 % 4 * 16 + threadIdx.x % 32 / 4;
+      : FourStepCursor(bitmap, Steps(bitmap, first_row, row_blocks), [&](int i) {
+          return first_row + offset + threadIdx.x / 32 % 4 * 16 + threadIdx.x % 32 / 4 +
+                 i / 2 * 64 + i % 2 * 8;
+        }) {}
+  /// Any rows that ascend: row_of(i) is the lane's row lane / 4 + i % 2 · 8 of its warp's 16 of
+  /// block i / 2.
+  template <class RowOf>
+  __device__ FourStepCursor(const Bitmap& bitmap, const Steps& steps, RowOf&& row_of)
+      : bitmap_(&bitmap), steps_(steps) {
     const std::uint64_t last = bitmap.layout.m() - 1;
 #pragma unroll
     for (int i = 0; i < 2 * blocks; ++i) {
-      const std::uint64_t at = row + i / 2 * 64 + i % 2 * 8;
+      const std::uint64_t at = row_of(i);
       const std::uint32_t* from = &bitmap.words[bitmap.word_index(at < last ? at : last, 0)];
       if (i == 0) {
         first_ = from;
