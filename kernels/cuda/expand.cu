@@ -1,6 +1,6 @@
-// Y = S·W with S a bitmap, on the tensor cores: dispatch, and the kernel for GPUs before Hopper.
-// A block of 8 warps makes 128 × 64 of Y; a warp 16 rows. Tiles of 64 × 64 of W come by cp.async,
-// one ahead; bits straight to registers, one step ahead.
+// Y = S·W with S a bitmap, or bytes, on the tensor cores: dispatch, and the kernel for GPUs before
+// Hopper. A block of 8 warps makes 128 × 64 of Y; a warp 16 rows. Tiles of 64 × 64 of W come by
+// cp.async, one ahead; bits or bytes straight to registers, one step ahead.
 
 #include <cuda_pipeline_primitives.h>
 
@@ -28,14 +28,68 @@ __device__ std::uint32_t piece_of(std::uint32_t row, std::uint32_t piece) {
   return row * 8 + (piece ^ (row % 8));
 }
 
+/// The lane's row of a warp's 16 and the one 8 further down, a step at a time, as operands
+/// [row][32 columns][8 of them] of which a lane has two.
+template <class Format>
+class TwoRows;
+
+template <>
+class TwoRows<Bitmap> {
+ public:
+  using Part = RowWords<2>::Words;
+
+  __device__ TwoRows(const Bitmap& bitmap, std::uint64_t row)
+      : rows_(bitmap, [&]([[maybe_unused]] int i) { return row + 8 * i; }) {}
+  __device__ void load(std::uint32_t step, Part& part) const { rows_.load(step, part); }
+  static __device__ void expand(const Part& words, std::uint32_t lane,
+                                std::uint32_t (&operands)[2][2][4]) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) expand_bits(words[i / 2][i % 2], lane, operands[i / 2][i % 2]);
+  }
+  /// Where row `row` of a step is in a tile of W.
+  static __device__ std::uint32_t place(std::uint32_t row) {
+    return row;
+  }
+
+ private:
+  RowWords<2> rows_;
+};
+
+template <>
+class TwoRows<Bytes> {
+ public:
+  using Part = TwoRowBytes::Pieces;
+
+  __device__ TwoRows(const Bytes& bytes, std::uint64_t row) : rows_(bytes, row) {}
+  __device__ void load(std::uint32_t step, Part& part) const { rows_.load(step, part); }
+  static __device__ void expand(const Part& pieces, std::uint32_t,
+                                std::uint32_t (&operands)[2][2][4]) {
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      const std::uint32_t words[4] = {pieces[i].x, pieces[i].y, pieces[i].z, pieces[i].w};
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        std::uint32_t(&to)[4] = operands[i][j / 2];
+        expand_bytes(words[j], to[j % 2 * 2], to[j % 2 * 2 + 1]);
+      }
+    }
+  }
+  static __device__ std::uint32_t place(std::uint32_t row) {
+    return place_of_row(row);
+  }
+
+ private:
+  TwoRowBytes rows_;
+};
+
 /// Starts to copy rows 64·step and on, columns n0 and on; zeros beyond the matrix.
-template <class W>
+template <class Format, class W>
 __device__ void fetch_weights(uint4* tile, const W* w, std::uint32_t k, std::uint32_t n,
                               std::uint32_t step, std::uint32_t n0) {
   for (std::uint32_t i = threadIdx.x; i < depth * 8; i += mma_threads) {
     const std::uint32_t row = step * depth + i / 8;
     const std::uint32_t column = n0 + i % 8 * 8;
-    uint4* to = tile + piece_of(i / 8, i % 8);
+    uint4* to = tile + piece_of(TwoRows<Format>::place(i / 8), i % 8);
     if (row < k && column < n) {
       __pipeline_memcpy_async(to, w + std::uint64_t{row} * n + column, 16);
     } else {
@@ -45,34 +99,33 @@ __device__ void fetch_weights(uint4* tile, const W* w, std::uint32_t k, std::uin
   __pipeline_commit();
 }
 
-template <class W, class Y>
+template <class W, class Y, class Format>
 __global__ void __launch_bounds__(mma_threads)
-    expand_mma(const __grid_constant__ Bitmap bitmap, const W* __restrict__ w, Y* __restrict__ y,
+    expand_mma(const __grid_constant__ Format spikes, const W* __restrict__ w, Y* __restrict__ y,
                std::uint32_t n) {
   __shared__ uint4 tiles[2][depth * 8];
   const std::uint32_t lane = threadIdx.x % 32;
-  const std::uint64_t m = bitmap.layout.m();
-  const std::uint32_t k = bitmap.layout.k();
+  const std::uint64_t m = spikes.layout.m();
+  const std::uint32_t k = spikes.layout.k();
   const std::uint64_t first_row = std::uint64_t{blockIdx.x} * mma_rows;
   const std::uint64_t row = first_row + threadIdx.x / 32 * 16 + lane / 4;
   for (std::uint32_t n0 = blockIdx.y * mma_columns; n0 < n; n0 += gridDim.y * mma_columns) {
     float sums[8][4] = {};
-    Steps steps(bitmap, first_row, mma_rows / 64);
+    auto steps = steps_of(spikes, first_row, mma_rows / 64);
     std::uint32_t step = steps.next();
-    const RowWords<2> rows(bitmap, [&](int i) { return row + 8 * i; });
-    RowWords<2>::Words words;
+    const TwoRows<Format> rows(spikes, row);
+    typename TwoRows<Format>::Part loaded = {};
     if (step < steps.count()) {
-      fetch_weights(tiles[0], w, k, n, step, n0);
-      rows.load(step, words);
+      fetch_weights<Format>(tiles[0], w, k, n, step, n0);
+      rows.load(step, loaded);
     }
     for (std::uint32_t turn = 0; step < steps.count(); turn ^= 1) {
       const std::uint32_t next = steps.next();
       std::uint32_t operands[2][2][4];  // [8 rows further down][word]
-#pragma unroll
-      for (int i = 0; i < 4; ++i) expand_bits(words[i / 2][i % 2], lane, operands[i / 2][i % 2]);
+      rows.expand(loaded, lane, operands);
       if (next < steps.count()) {
-        fetch_weights(tiles[turn ^ 1], w, k, n, next, n0);
-        rows.load(next, words);
+        fetch_weights<Format>(tiles[turn ^ 1], w, k, n, next, n0);
+        rows.load(next, loaded);
       } else {
         __pipeline_commit();
       }
@@ -163,6 +216,28 @@ Expand choose_tiles(const Expand& config, std::uint32_t k, const OutputView& out
   return best;
 }
 
+template <class Format>
+void multiply(const CudaContext& context, const Format& spikes, const WeightView& weights,
+              const OutputView& output, const Expand& config) {
+  if (output.m == 0 || output.n == 0) return;
+  if (attribute(context, cudaDevAttrComputeCapabilityMajor) == 9) {
+    expand_on_hopper(context, spikes, weights, output,
+                     choose_tiles(config, weights.k, output,
+                                  attribute(context, cudaDevAttrMultiProcessorCount)));
+    return;
+  }
+  const dim3 grid(
+      static_cast<unsigned>(ceil_div(output.m, mma_rows)),
+      static_cast<unsigned>(std::min<std::uint64_t>(ceil_div(output.n, mma_columns), 65535)));
+  with_types(weights.type, output.type, [&]<class W, class Y>() {
+    if constexpr (sizeof(W) == 2) {
+      expand_mma<W, Y, Format><<<grid, mma_threads, 0, context.stream>>>(
+          spikes, static_cast<const W*>(weights.data), static_cast<Y*>(output.data), output.n);
+    }
+  });
+  check_launch();
+}
+
 }  // namespace
 }  // namespace cuda
 
@@ -177,24 +252,23 @@ void spmm(const CudaContext& context, const Bitmap& bitmap, const WeightView& we
   if (const std::string why = config.why_invalid(bitmap.layout, weights, output); !why.empty()) {
     throw Error(ErrorCode::invalid_argument, "expand_mma: " + why);
   }
-  if (output.m == 0 || output.n == 0) return;
-  if (cuda::attribute(context, cudaDevAttrComputeCapabilityMajor) == 9) {
-    cuda::expand_on_hopper(
-        context, bitmap, weights, output,
-        cuda::choose_tiles(config, weights.k, output,
-                           cuda::attribute(context, cudaDevAttrMultiProcessorCount)));
-    return;
+  cuda::multiply(context, bitmap, weights, output, config);
+}
+
+std::size_t spmm_workspace_bytes(const CudaContext&, const Bytes&, const WeightView&,
+                                 const OutputView&, const ExpandBytes&) {
+  return 0;
+}
+
+void spmm(const CudaContext& context, const Bytes& bytes, const WeightView& weights,
+          const OutputView& output, const ExpandBytes& config, Workspace) {
+  check_spmm(bytes, weights, output, Space::device);
+  if (const std::string why = config.why_invalid(bytes.layout, weights, output); !why.empty()) {
+    throw Error(ErrorCode::invalid_argument, "expand_mma: " + why);
   }
-  const dim3 grid(
-      static_cast<unsigned>(ceil_div(output.m, cuda::mma_rows)),
-      static_cast<unsigned>(std::min<std::uint64_t>(ceil_div(output.n, cuda::mma_columns), 65535)));
-  cuda::with_types(weights.type, output.type, [&]<class W, class Y>() {
-    if constexpr (sizeof(W) == 2) {
-      cuda::expand_mma<W, Y><<<grid, cuda::mma_threads, 0, context.stream>>>(
-          bitmap, static_cast<const W*>(weights.data), static_cast<Y*>(output.data), output.n);
-    }
-  });
-  cuda::check_launch();
+  require(reinterpret_cast<std::uintptr_t>(bytes.values.data) % 16 == 0,
+          ErrorCode::invalid_argument, "expand_mma: bytes must be aligned to 16 bytes");
+  cuda::multiply(context, bytes, weights, output, {64, config.tile_n});
 }
 
 }  // namespace spiketune

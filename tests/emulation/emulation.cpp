@@ -354,6 +354,10 @@ void expand_on_hopper(const CudaContext&, const Bitmap&, const WeightView&, cons
                       const Expand&) {
   throw Error(ErrorCode::unsupported, "Hopper's instructions are not emulated");
 }
+void expand_on_hopper(const CudaContext&, const Bytes&, const WeightView&, const OutputView&,
+                      const Expand&) {
+  throw Error(ErrorCode::unsupported, "Hopper's instructions are not emulated");
+}
 void bit_planes_on_hopper(const CudaContext&, const Bitmap&, const Planes&, const WeightView&,
                           const OutputView&, const BitPlanes&) {
   throw Error(ErrorCode::unsupported, "Hopper's instructions are not emulated");

@@ -88,6 +88,18 @@ __device__ inline void copy_box(void* to, const void* map, std::uint32_t x, std:
 #endif
 }
 
+/// The same of a map of four dimensions, at (x, y, z, u).
+__device__ inline void copy_box(void* to, const void* map, std::uint32_t x, std::uint32_t y,
+                                std::uint32_t z, std::uint32_t u, std::uint32_t barrier) {
+#if SPIKETUNE_SM90
+  asm volatile(
+      "cp.async.bulk.tensor.4d.shared::cluster.global.mbarrier::complete_tx::bytes "
+      "[%0], [%1, {%2, %3, %4, %5}], [%6];" ::"r"(shared_address(to)),
+      "l"(map), "r"(x), "r"(y), "r"(z), "r"(u), "r"(barrier)
+      : "memory");
+#endif
+}
+
 /// Barrier `id` of the block, 1 to 15, for `threads` threads, whole warps, of which some wait and
 /// others only say that they were there: what they wrote before is visible to those that waited.
 __device__ inline void wait_for_others(std::uint32_t id, std::uint32_t threads) {
