@@ -5,6 +5,7 @@
 #include "spiketune/autotune/adapt.hpp"
 #include "spiketune/encoders/bitmap.hpp"
 #include "spiketune/encoders/bsr.hpp"
+#include "spiketune/encoders/bytes.hpp"
 #include "spiketune/encoders/coo.hpp"
 #include "spiketune/encoders/csc.hpp"
 #include "spiketune/encoders/csr.hpp"
@@ -17,6 +18,7 @@
 #include "spiketune/encoders/vnm.hpp"
 #include "spiketune/kernels/bitmap.hpp"
 #include "spiketune/kernels/bsr.hpp"
+#include "spiketune/kernels/bytes.hpp"
 #include "spiketune/kernels/coo.hpp"
 #include "spiketune/kernels/csc.hpp"
 #include "spiketune/kernels/csr.hpp"
@@ -33,7 +35,7 @@ namespace spiketune {
 template <class... Formats>
 struct FormatList {};
 using BuiltinFormats =
-    FormatList<Dense, Coo, Csr, Csc, Ell, Sell, Hyb, Bsr, Cvs, TwoFour, Vnm, Bitmap>;
+    FormatList<Dense, Coo, Csr, Csc, Ell, Sell, Hyb, Bsr, Cvs, TwoFour, Vnm, Bitmap, Bytes>;
 
 namespace detail {
 template <class ContextT, class... Formats>

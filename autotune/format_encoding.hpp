@@ -2,6 +2,7 @@
 /// \file
 /// What all plugins over this project's formats share, whoever multiplies them.
 
+#include <concepts>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -15,6 +16,13 @@
 
 namespace spiketune {
 
+/// A format that may have spikes where they lie (encoders/bytes.hpp).
+template <class Format, class ContextT>
+concept Viewing = requires(const ContextT& context, const SpikeView& spikes, Format& format) {
+  { view(spikes, format, ContextT::space) } -> std::same_as<bool>;
+  count(context, format);
+};
+
 /// All but the product. For the dense product of a library the encode is the cast to the type that
 /// it wants, and is timed as such.
 template <class Format, class ContextT>
@@ -27,12 +35,25 @@ class FormatEncoding : public AnyEncoding {
     auto workspace = std::make_shared<Buffer>(
         allocate(context_, encode_workspace_bytes(context_, spikes, *encoded_)));
     return [this, spikes, workspace = std::move(workspace)] {
+      if constexpr (Viewing<Format, ContextT>) {
+        viewed_ = view(spikes, *encoded_, ContextT::space);
+        if (viewed_) return;
+        bind(*encoded_, encoded_.buffer().data());
+      }
       encode(context_, spikes, *encoded_, workspace->workspace());
     };
   }
 
-  EncodeStatus status() override { return read_status(context_, *encoded_); }
-  void post_status(EncodeStatus* to) override { copy(context_, to, encoded_->status, sizeof *to); }
+  [[nodiscard]] bool views() const override { return viewed_; }
+
+  EncodeStatus status() override {
+    count_viewed();
+    return read_status(context_, *encoded_);
+  }
+  void post_status(EncodeStatus* to) override {
+    count_viewed();
+    copy(context_, to, encoded_->status, sizeof *to);
+  }
 
   void decode(const MutableSpikeView& spikes) override {
     spiketune::decode(context_, *encoded_, spikes);
@@ -40,6 +61,7 @@ class FormatEncoding : public AnyEncoding {
   }
 
   void validate() override {
+    count_viewed();
     if constexpr (ContextT::space == Space::host) {
       encoded_->validate(*encoded_->status);
     } else {
@@ -56,6 +78,16 @@ class FormatEncoding : public AnyEncoding {
  protected:
   ContextT context_;
   Encoded<Format> encoded_;
+
+ private:
+  /// A view counts nothing: whoever wants the counters pays for them.
+  void count_viewed() {
+    if constexpr (Viewing<Format, ContextT>) {
+      if (viewed_) count(context_, *encoded_);
+    }
+  }
+
+  bool viewed_ = false;
 };
 
 /// Throws Error(invalid_argument) unless `kernel` is the one that there is.

@@ -28,7 +28,7 @@
 namespace spiketune {
 
 /// Changes whenever anything that a plugin sees does.
-inline constexpr int plugin_abi = 2;
+inline constexpr int plugin_abi = 3;
 
 struct KernelInfo {
   std::string name;                     ///< "row_gather", "cublaslt.heuristic"
@@ -47,6 +47,8 @@ class AnyEncoding {
                                                         const nlohmann::json& config,
                                                         const WeightView& weights,
                                                         const OutputView& output) = 0;
+  /// The last encode left the spikes where they were: they are the encoding.
+  [[nodiscard]] virtual bool views() const { return false; }
   /// Enqueues a copy of the counters to host memory, which is better pinned (allocate_pinned()).
   virtual void post_status(EncodeStatus* to) = 0;
   /// Counters of the last encode. Synchronises, as do the two below.

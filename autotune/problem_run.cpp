@@ -261,7 +261,8 @@ void ProblemRun::note_floors(EncodingRun& run) {
     const auto microseconds = [&](std::uint64_t bytes) {
       return static_cast<double>(bytes) / (*options_.copy_gbps * 1e3);
     };
-    point.encode_floor_us = microseconds(*point.input_bytes + *point.encoded_bytes);
+    const bool views = run.encoding != nullptr && run.encoding->views();
+    point.encode_floor_us = views ? 0 : microseconds(*point.input_bytes + *point.encoded_bytes);
     if (point.kernel == no_kernel) continue;
     point.compute_floor_us =
         microseconds(*point.encoded_bytes + *point.weight_bytes + *point.output_bytes);

@@ -16,6 +16,7 @@ const charts = (() => {
     two_four: ["purple", "diamond"],
     vnm: ["purple", "triangle-down"],
     bitmap: ["orange", "square"],
+    bytes: ["orange", "triangle-up"],
   };
   const OTHER_SHAPES = ["circle", "square", "triangle-up", "diamond", "triangle-down", "cross"];
   const FORMATS = Object.keys(STYLES);

@@ -73,6 +73,7 @@ std::vector<EncoderRow> encoder_rows(const json& points, const ReportCurves& cur
     if (text(point, "status") != "ok" || !median || *median <= 0) continue;
     const json& bytes = child(point, "bytes");
     const auto floor = number(child(point, "floor_us"), "encode");
+    if (floor && *floor == 0) continue;  // it moves nothing
     EncoderRow row;
     row.curve = curves.find(point);
     row.density = number(child(point, "problem"), "density");

@@ -101,7 +101,8 @@ const model = (() => {
   function encodeRate(p) {
     const t = timesOf(p)[0];
     const moved = movedBytes(p);
-    return t && moved != null ? moved / t[0] / 1e3 : null;
+    const none = p.floor && p.floor.encode === 0;  // it uses the spikes where they are
+    return t && moved != null && !none ? moved / t[0] / 1e3 : null;
   }
 
   return {

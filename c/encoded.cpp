@@ -152,7 +152,10 @@ class EncodedOn final : public AnyEncoded {
         arrays_.push_back({std::string(name), any_array(array)});
       });
       // Of a size that follows from the shape: nothing to wait for.
-      if (std::is_same_v<Format, Bitmap> || std::is_same_v<Format, Dense>) return arrays_;
+      if (std::is_same_v<Format, Bitmap> || std::is_same_v<Format, Bytes> ||
+          std::is_same_v<Format, Dense>) {
+        return arrays_;
+      }
       std::size_t i = 0;
       const Format exact = Format::plan(format_.layout, params_, status().needed);
       Format::arrays(exact, [&](std::string_view, const auto& array) {

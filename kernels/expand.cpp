@@ -25,4 +25,13 @@ std::string Expand::why_invalid(const EncodedLayout& layout, const WeightView& w
   return "";
 }
 
+std::string ExpandBytes::why_invalid(const EncodedLayout& layout, const WeightView& weights,
+                                     const OutputView& output) const {
+  if (layout.k() % 16 != 0) return "K must be a multiple of 16";
+  if (!Expand::holds_weights(weights.k, tile_n)) {
+    return "all rows of W lie in shared memory: K must be at most 1792, or 896 where tile_n is 128";
+  }
+  return Expand{0, tile_n}.why_invalid(layout, weights, output);
+}
+
 }  // namespace spiketune

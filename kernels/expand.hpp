@@ -1,18 +1,20 @@
 #pragma once
 /// \file
-/// CUDA product of Bitmap on the tensor cores.
+/// CUDA products of Bitmap and Bytes on the tensor cores.
 ///
 /// Bits of S become operands of the matrix instructions in registers: S crosses memory at one bit
-/// an element, and no value of it ever lies in shared memory. On Hopper `wgmma` takes them from
-/// there, TMA brings tiles of W, blocks stay and take tile after tile (kernels/cuda/sm90); on
-/// Ampere and later `mma.sync`, with tiles of 128 × 64.
-/// Bytes: M·K/8 + K·N·sizeof(W) + Y. Operations: 2·M·K·N, like a dense product, less those of the
-/// 64 columns of a tile of rows that hold no spike, where the bitmap is in tiles and knows them.
+/// an element, and no value of it ever lies in shared memory. Bytes do the same at eight bits an
+/// element, for each tile of columns of Y, where spikes need no encode. On Hopper `wgmma` takes
+/// them from there, TMA brings tiles of W, blocks stay and take tile after tile
+/// (kernels/cuda/sm90); on Ampere and later `mma.sync`, with tiles of 128 × 64. Bytes: M·K/8 (of
+/// Bytes M·K) + K·N·sizeof(W) + Y. Operations: 2·M·K·N, like a dense product, less those of the 64
+/// columns of a tile of rows that hold no spike, where the bitmap is in tiles and knows them.
 
 #include <string>
 #include <vector>
 
 #include "spiketune/formats/bitmap.hpp"
+#include "spiketune/formats/bytes.hpp"
 #include "spiketune/kernels/spmm.hpp"
 
 namespace spiketune {
@@ -43,11 +45,34 @@ struct Expand {
   bool operator==(const Expand&) const = default;
 };
 
+/// The same product of Bytes, on Hopper with all rows of W of tile_n columns in shared memory.
+struct ExpandBytes {
+  static constexpr std::string_view name = Expand::name;
+  int tile_n = 0;  ///< columns of Y that a block makes: 64 or 128, or 0: by the shape
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("tile_n", self.tile_n);
+  }
+  [[nodiscard]] static std::vector<ExpandBytes> all() { return {{0}, {128}, {64}}; }
+  /// As Expand's with tile_m 64, and rows of S must be whole pieces of 16 bytes.
+  [[nodiscard]] std::string why_invalid(const EncodedLayout& layout, const WeightView& weights,
+                                        const OutputView& output) const;
+  bool operator==(const ExpandBytes&) const = default;
+};
+
 [[nodiscard]] std::size_t spmm_workspace_bytes(const CudaContext& context, const Bitmap& bitmap,
                                                const WeightView& weights, const OutputView& output,
                                                const Expand& config);
 /// Throws Error(invalid_argument) with config.why_invalid() where that is not empty.
 void spmm(const CudaContext& context, const Bitmap& bitmap, const WeightView& weights,
           const OutputView& output, const Expand& config, Workspace workspace);
+
+[[nodiscard]] std::size_t spmm_workspace_bytes(const CudaContext& context, const Bytes& bytes,
+                                               const WeightView& weights, const OutputView& output,
+                                               const ExpandBytes& config);
+/// The same. bytes.values must be aligned to 16 bytes, as view() sees to.
+void spmm(const CudaContext& context, const Bytes& bytes, const WeightView& weights,
+          const OutputView& output, const ExpandBytes& config, Workspace workspace);
 
 }  // namespace spiketune

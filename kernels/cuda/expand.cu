@@ -1,5 +1,5 @@
-// Y = S·W with S a bitmap, on the tensor cores: dispatch, and what blocks before Hopper do with
-// sums.
+// Y = S·W with S a bitmap, or bytes, on the tensor cores: dispatch, and what blocks before Hopper
+// do with sums.
 
 #include <algorithm>
 
@@ -22,8 +22,9 @@ struct StoreRows {
 
   [[nodiscard]] std::uint64_t tiles_m() const { return ceil_div(m, mma::tile_m); }
   [[nodiscard]] __device__ static constexpr std::uint32_t parts() { return 1; }
-  [[nodiscard]] __device__ static Steps steps(const Bitmap& bitmap) {
-    return {bitmap, std::uint64_t{blockIdx.x} * mma::tile_m, mma::tile_m / 64};
+  template <class Format>
+  [[nodiscard]] __device__ static auto steps(const Format& spikes) {
+    return steps_of(spikes, std::uint64_t{blockIdx.x} * mma::tile_m, mma::tile_m / 64);
   }
   [[nodiscard]] __device__ static std::uint64_t row(std::uint32_t, int below) {
     return std::uint64_t{blockIdx.x} * mma::tile_m + threadIdx.x / 32 * 16 + threadIdx.x % 32 / 4 +
@@ -94,6 +95,24 @@ Expand choose_tiles(const Expand& config, std::uint32_t k, const OutputView& out
   return best;
 }
 
+template <class Format>
+void multiply(const CudaContext& context, const Format& spikes, const WeightView& weights,
+              const OutputView& output, const Expand& config) {
+  if (output.m == 0 || output.n == 0) return;
+  if (attribute(context, cudaDevAttrComputeCapabilityMajor) == 9) {
+    expand_on_hopper(context, spikes, weights, output,
+                     choose_tiles(config, weights.k, output,
+                                  attribute(context, cudaDevAttrMultiProcessorCount)));
+    return;
+  }
+  with_types(weights.type, output.type, [&]<class W, class Y>() {
+    if constexpr (sizeof(W) == 2) {
+      mma::launch<W>(context, spikes, weights,
+                     StoreRows<Y>{static_cast<Y*>(output.data), output.m, output.n});
+    }
+  });
+}
+
 }  // namespace
 }  // namespace cuda
 
@@ -108,20 +127,23 @@ void spmm(const CudaContext& context, const Bitmap& bitmap, const WeightView& we
   if (const std::string why = config.why_invalid(bitmap.layout, weights, output); !why.empty()) {
     throw Error(ErrorCode::invalid_argument, "expand_mma: " + why);
   }
-  if (output.m == 0 || output.n == 0) return;
-  if (cuda::attribute(context, cudaDevAttrComputeCapabilityMajor) == 9) {
-    cuda::expand_on_hopper(
-        context, bitmap, weights, output,
-        cuda::choose_tiles(config, weights.k, output,
-                           cuda::attribute(context, cudaDevAttrMultiProcessorCount)));
-    return;
+  cuda::multiply(context, bitmap, weights, output, config);
+}
+
+std::size_t spmm_workspace_bytes(const CudaContext&, const Bytes&, const WeightView&,
+                                 const OutputView&, const ExpandBytes&) {
+  return 0;
+}
+
+void spmm(const CudaContext& context, const Bytes& bytes, const WeightView& weights,
+          const OutputView& output, const ExpandBytes& config, Workspace) {
+  check_spmm(bytes, weights, output, Space::device);
+  if (const std::string why = config.why_invalid(bytes.layout, weights, output); !why.empty()) {
+    throw Error(ErrorCode::invalid_argument, "expand_mma: " + why);
   }
-  cuda::with_types(weights.type, output.type, [&]<class W, class Y>() {
-    if constexpr (sizeof(W) == 2) {
-      cuda::mma::launch<W>(context, bitmap, weights,
-                           cuda::StoreRows<Y>{static_cast<Y*>(output.data), output.m, output.n});
-    }
-  });
+  require(reinterpret_cast<std::uintptr_t>(bytes.values.data) % 16 == 0,
+          ErrorCode::invalid_argument, "expand_mma: bytes must be aligned to 16 bytes");
+  cuda::multiply(context, bytes, weights, output, {64, config.tile_n});
 }
 
 }  // namespace spiketune

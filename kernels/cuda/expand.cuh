@@ -1,10 +1,11 @@
 #pragma once
 /// \file
-/// What the products that expand bits share.
+/// What the products that make operands of bits or bytes share.
 
 #include <cstdint>
 
 #include "spiketune/core/bits.hpp"
+#include "spiketune/formats/bytes.hpp"
 #include "spiketune/kernels/expand.hpp"
 
 namespace spiketune::cuda {
@@ -55,6 +56,31 @@ class Steps {
   std::uint32_t occupied_ = 0;
 };
 
+/// Of bytes nothing is known: all steps.
+class EveryStep {
+ public:
+  __device__ explicit EveryStep(std::uint32_t count) : count_(count) {}
+  __device__ std::uint32_t next() { return seen_++; }
+  [[nodiscard]] __device__ std::uint32_t count() const { return count_; }
+
+ private:
+  std::uint32_t count_;
+  std::uint32_t seen_ = 0;
+};
+
+template <class Format>
+[[nodiscard]] SPIKETUNE_HD std::uint32_t step_count(const Format& spikes) {
+  return static_cast<std::uint32_t>(ceil_div(spikes.layout.k(), 64));
+}
+/// As Steps'.
+__device__ inline Steps steps_of(const Bitmap& bitmap, std::uint64_t first_row,
+                                 std::uint32_t row_blocks) {
+  return {bitmap, first_row, row_blocks};
+}
+__device__ inline EveryStep steps_of(const Bytes& bytes, std::uint64_t, std::uint32_t) {
+  return EveryStep(step_count(bytes));
+}
+
 /// The words of `rows` rows of S, step by step. Rows beyond the matrix read its last one: what
 /// comes of them is not kept.
 template <int rows>
@@ -102,8 +128,70 @@ class RowWords {
   bool paired_;
 };
 
+/// 16 bytes from memory where `wanted`; after a branch the compiler would wait for each of a
+/// warpgroup's products.
+__device__ inline void load_if(bool wanted, const std::uint8_t* from, uint4& to) {
+#if defined(__CUDA_ARCH__)
+  asm volatile(
+      "{\n.reg .pred wanted;\nsetp.ne.u32 wanted, %5, 0;\n"
+      "@wanted ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];\n}\n"
+      : "+r"(to.x), "+r"(to.y), "+r"(to.z), "+r"(to.w)
+      : "l"(from), "r"(static_cast<std::uint32_t>(wanted)));
+#else
+  if (wanted) to = __ldg(reinterpret_cast<const uint4*>(from));
+#endif
+}
+
+/// Bytes of two rows of S, `row` and the one 8 further down, 64 columns a step, of which each of
+/// four lanes that share the rows has 16 neighbouring ones. K is a multiple of 16; beyond it pieces
+/// stay as they are, which does not matter, if they were bytes 0 or 1, as such rows of W are zeros.
+/// Rows beyond the matrix read its last one.
+class TwoRowBytes {
+ public:
+  using Pieces = uint4[2];
+
+  __device__ TwoRowBytes(const Bytes& bytes, std::uint64_t row) : bytes_(&bytes) {
+    const std::uint64_t last = bytes.layout.m() - 1;
+    const std::uint32_t k = bytes.layout.k();
+    const std::uint64_t first = row < last ? row : last;
+    const std::uint64_t second = row + 8 < last ? row + 8 : last;
+    from_ = bytes.values.data + first * k + threadIdx.x % 4 * 16;
+    further_ = static_cast<std::uint32_t>((second - first) * k);
+  }
+  __device__ void load(std::uint32_t step, Pieces& at) const {
+    const std::uint32_t column = step * 64;
+    const bool inside = column + threadIdx.x % 4 * 16 < bytes_->layout.k();
+    load_if(inside, from_ + column, at[0]);
+    load_if(inside, from_ + column + further_, at[1]);
+  }
+
+ private:
+  const Bytes* bytes_;
+  const std::uint8_t* from_;
+  std::uint32_t further_;  // from there on, the second row
+};
+
+/// Four neighbouring columns of a row, a byte 0 or 1 each, as operands A: `low` has the first two.
+/// The lane should hold columns 2·(lane % 4) + {0, 1} and 8 more; rows of B trade places instead
+/// (place_of_row).
+__device__ inline void expand_bytes(std::uint32_t bytes, std::uint32_t& low, std::uint32_t& high) {
+  const std::uint32_t tops = bytes << 6;
+  low = __byte_perm(tops, 0, 0x1404);
+  high = __byte_perm(tops, 0, 0x3424);
+}
+
+/// Where row `row` of the 64 of a step is in operand B for operands A made of bytes. The lanes of
+/// four have columns 16·lane and on; four of them make the lane's operands of 16 rows of B.
+__device__ inline std::uint32_t place_of_row(std::uint32_t row) {
+  const std::uint32_t lane = row / 16;
+  const std::uint32_t part = row / 4 % 4;
+  return part * 16 + row / 2 % 2 * 8 + lane * 2 + row % 2;
+}
+
 /// The product on sm_90a, in kernels/cuda/sm90/expand.cu. `config` has no zeros.
 void expand_on_hopper(const CudaContext& context, const Bitmap& bitmap, const WeightView& weights,
+                      const OutputView& output, const Expand& config);
+void expand_on_hopper(const CudaContext& context, const Bytes& bytes, const WeightView& weights,
                       const OutputView& output, const Expand& config);
 
 }  // namespace spiketune::cuda

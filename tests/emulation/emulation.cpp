@@ -21,8 +21,8 @@
 #include "spiketune/core/error.hpp"
 #include "spiketune/kernels/cuda/bit_planes.cuh"
 #include "spiketune/kernels/cuda/expand_imma.cuh"
-#include "spiketune/kernels/cuda/gradients.cuh"
 #include "spiketune/kernels/cuda/fire.cuh"
+#include "spiketune/kernels/cuda/gradients.cuh"
 #include "spiketune/kernels/expand.hpp"
 #include "spiketune/kernels/sparse_mma.hpp"
 
@@ -358,6 +358,10 @@ void expand_on_hopper(const CudaContext&, const Bitmap&, const WeightView&, cons
   throw Error(ErrorCode::unsupported, "Hopper's instructions are not emulated");
 }
 void spmm_lif_on_hopper(const CudaContext&, const Bitmap&, const WeightView&, const FireTask&) {
+  throw Error(ErrorCode::unsupported, "Hopper's instructions are not emulated");
+}
+void expand_on_hopper(const CudaContext&, const Bytes&, const WeightView&, const OutputView&,
+                      const Expand&) {
   throw Error(ErrorCode::unsupported, "Hopper's instructions are not emulated");
 }
 void bit_planes_on_hopper(const CudaContext&, const Bitmap&, const Planes&, const WeightView&,

@@ -194,4 +194,13 @@ void expand_on_hopper(const CudaContext& context, const Bitmap& bitmap, const We
   });
 }
 
+void expand_on_hopper(const CudaContext& context, const Bytes& bytes, const WeightView& weights,
+                      const OutputView& output, const Expand& config) {
+  if (weights.k == 0) {
+    check(cudaMemsetAsync(output.data, 0, output.bytes(), context.stream));
+    return;
+  }
+  expand_resident(context, bytes, weights, output, config.tile_n);
+}
+
 }  // namespace spiketune::cuda

@@ -1,12 +1,16 @@
 #pragma once
 /// \file
-/// Operands of wgmma from the words of a bitmap, which the kernels of expand.cu and
-/// expand_resident.cu share.
+/// Operands of wgmma from the words of a bitmap, or from bytes, which the kernels of expand.cu,
+/// expand_tall.cu and expand_resident.cu share.
+
+#include <cuda.h>
 
 #include <cstdint>
 
 #include "spiketune/kernels/cuda/expand.cuh"
 #include "spiketune/kernels/cuda/mma.cuh"
+#include "spiketune/kernels/cuda/sm90/tile.cuh"
+#include "spiketune/kernels/cuda/sm90/wgmma.cuh"
 
 namespace spiketune::cuda {
 
@@ -124,8 +128,8 @@ class FourStepCursor {
     }
   }
   /// The same in bytes (expand_to_bytes()): an operand for each word.
-  __device__ void expand_bytes(int j, std::uint32_t lane, int half,
-                               std::uint32_t (&operands)[blocks][4]) const {
+  __device__ void expand_as_bytes(int j, std::uint32_t lane, int half,
+                                  std::uint32_t (&operands)[blocks][4]) const {
 #pragma unroll
     for (int i = 0; i < 2 * blocks; ++i) {
       std::uint32_t expanded[2];
@@ -134,8 +138,9 @@ class FourStepCursor {
       operands[i / 2][i % 2 + 2] = expanded[1];
     }
   }
-  /// On to the next four.
-  __device__ void advance() {
+  /// After the last of the four on to the next.
+  __device__ void advance(int j) {
+    if (j != 3) return;
 #pragma unroll
     for (int set = 0; set + 1 < sets; ++set) {
       step_[set] = step_[set + 1];
@@ -185,12 +190,86 @@ class FourStepCursor {
   std::uint32_t words_[sets][2 * blocks][2];
 };
 
+/// The same of bytes and one block, those of `ahead` steps on their way, 1, 2 or 4.
+template <int ahead>
+class ByteCursor {
+ public:
+  static_assert(4 % ahead == 0);
+
+  /// As TileCursor's.
+  __device__ ByteCursor(const Bytes& bytes, std::uint64_t first_row, std::uint32_t offset,
+                        std::uint32_t)
+      : bytes_(&bytes),
+        rows_(bytes, first_row + offset + threadIdx.x / 32 % 4 * 16 + threadIdx.x % 32 / 4) {
+#pragma unroll
+    for (int j = 0; j < ahead; ++j) rows_.load(j, pieces_[j]);
+  }
+  [[nodiscard]] __device__ std::uint32_t step(int j) const {
+    return first_ + j;
+  }
+  [[nodiscard]] __device__ std::uint32_t count() const {
+    return step_count(*bytes_);
+  }
+  template <int halves>
+  __device__ void expand(int j, std::uint32_t, int first_half,
+                         std::uint32_t (&operands)[1][2 * halves][4]) const {
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      const uint4& piece = pieces_[j % ahead][i];
+      const std::uint32_t words[4] = {piece.x, piece.y, piece.z, piece.w};
+#pragma unroll
+      for (int part = 0; part < 2 * halves; ++part) {
+        std::uint32_t(&to)[4] = operands[0][part];
+        expand_bytes(words[2 * first_half + part], to[i], to[i + 2]);
+      }
+    }
+  }
+  /// Asks for the bytes of the next step that nobody has asked for.
+  __device__ void advance(int j) {
+    rows_.load(step(j) + ahead, pieces_[j % ahead]);
+    if (j == 3) first_ += 4;
+  }
+
+ private:
+  const Bytes* bytes_;
+  TwoRowBytes rows_;
+  std::uint32_t first_ = 0;  // of the next four steps
+  TwoRowBytes::Pieces pieces_[ahead] = {};
+};
+
+/// Copies the rows of W of a step, tile_n columns from `column` on, to where those operands want
+/// them. One thread calls.
+template <int tile_n>
+__device__ void copy_weights(const Bitmap&, std::uint8_t* to, const CUtensorMap& map,
+                             std::uint32_t column, std::uint32_t step, std::uint32_t barrier) {
+#pragma unroll
+  for (int part = 0; part < tile_n / 64; ++part) {
+    copy_box(to + part * 8192, &map, column + 64 * part, step * depth, barrier);
+  }
+}
+template <int tile_n>
+__device__ void copy_weights(const Bytes&, std::uint8_t* to, const CUtensorMap& map,
+                             std::uint32_t column, std::uint32_t step, std::uint32_t barrier) {
+#pragma unroll
+  for (int part = 0; part < tile_n / 64; ++part) {
+    copy_box(to + part * 8192, &map, column + 64 * part, 0, step * (depth / 16), 0, barrier);
+  }
+}
+inline CUtensorMap map_weights(const Bitmap&, const WeightView& weights) {
+  return map_weights(weights);
+}
+inline CUtensorMap map_weights(const Bytes&, const WeightView& weights) {
+  return map_weights_for_bytes(weights);
+}
+
 /// The product with tiles of 256 × 128.
 void expand_tall(const CudaContext& context, const Bitmap& bitmap, const WeightView& weights,
                  const OutputView& output);
 
-/// The product with all rows of W of a block's columns in shared memory, where fits_resident().
-void expand_resident(const CudaContext& context, const Bitmap& bitmap, const WeightView& weights,
+/// The product with all rows of W of a block's columns in shared memory, where
+/// Expand::holds_weights().
+template <class Format>
+void expand_resident(const CudaContext& context, const Format& spikes, const WeightView& weights,
                      const OutputView& output, int tile_n);
 
 }  // namespace spiketune::cuda

@@ -120,8 +120,8 @@ __global__ void __launch_bounds__(hopper_threads, (Shape<blocks, tile_n>::per_sm
         const std::uint64_t b = described + turn.stage * (Shape::step_bytes >> 4);
 #pragma unroll
         for (int half = 0; half < 2; ++half) {
-          cursor.expand_bytes(j, lane, half, operands[half]);
-          if (half == 1 && j == 3) cursor.advance();
+          cursor.expand_as_bytes(j, lane, half, operands[half]);
+          if (half == 1) cursor.advance(j);
           begin_products();
 #pragma unroll
           for (int block = 0; block < blocks; ++block) {

@@ -1,11 +1,12 @@
-// Y = S·W with S a bitmap and all rows of W of a block's tile_n columns in shared memory, for
-// Hopper: where K is small, W is read once, not M / tile_m times. Warpgroups take strips of 64 rows
-// on their own: while one waits for words or writes its sums, the tensor cores have the others'
-// products.
+// Y = S·W with S a bitmap, or bytes, and all rows of W of a block's tile_n columns in shared
+// memory, for Hopper: where K is small, W is read once, not M / tile_m times. Warpgroups take
+// strips of 64 rows on their own: while one waits for words or writes its sums, the tensor cores
+// have the others' products.
 
 #include <cuda.h>
 
 #include <algorithm>
+#include <type_traits>
 
 #include "spiketune/core/cuda/check.hpp"
 #include "spiketune/kernels/cuda/sm90/expand.cuh"
@@ -25,70 +26,81 @@ inline constexpr int groups = tile_n == 64 ? 6 : 3;
 template <int tile_n>
 inline constexpr int operand_sets = tile_n == 64 ? 1 : 2;
 
+template <class Format, int tile_n>
+using StripCursor = std::conditional_t<std::is_same_v<Format, Bytes>,
+                                       ByteCursor<tile_n == 64 ? 2 : 4>, FourStepCursor<1, 2>>;
+/// Halves of a step of which a set has the operands: bytes on their way take registers.
+template <class Format>
+inline constexpr int halves = std::is_same_v<Format, Bytes> ? 1 : 2;
+
 /// Blocks of a grid are `share` for each tile_n columns.
-template <class W, class Y, int tile_n>
+template <class W, class Y, int tile_n, class Format>
 __global__ void __launch_bounds__(128 * groups<tile_n>, 1)
-    expand_strips(const __grid_constant__ CUtensorMap w_map, const __grid_constant__ Bitmap bitmap,
+    expand_strips(const __grid_constant__ CUtensorMap w_map, const __grid_constant__ Format spikes,
                   Y* __restrict__ y, std::uint32_t n, std::uint32_t share) {
   extern __shared__ std::uint8_t shared[];
   __shared__ std::uint64_t states[most_steps];
   const CopyBarriers full(states);
   // The swizzle works on addresses: buffers begin at multiples of 1024 bytes.
   std::uint8_t* buffers = shared + (1024 - shared_address(shared) % 1024) % 1024;
-  const auto steps = static_cast<std::uint32_t>(bitmap.tile_columns());
+  const std::uint32_t steps = step_count(spikes);
   const std::uint32_t column = blockIdx.x / share * tile_n;
   if (threadIdx.x == 0) {
     for (std::uint32_t step = 0; step < steps; ++step) full.init(step, 1);
     fence_barriers();
     for (std::uint32_t step = 0; step < steps; ++step) {
       full.arrive_expecting(step, stage_bytes<tile_n>);
-#pragma unroll
-      for (int part = 0; part < tile_n / 64; ++part) {
-        copy_box(buffers + step * stage_bytes<tile_n> + part * 8192, &w_map, column + 64 * part,
-                 step * depth, full.at(step));
-      }
+      copy_weights<tile_n>(spikes, buffers + step * stage_bytes<tile_n>, w_map, column, step,
+                           full.at(step));
     }
   }
-  const std::uint64_t m = bitmap.layout.m();
+  const std::uint64_t m = spikes.layout.m();
   const auto strips = static_cast<std::uint32_t>(ceil_div(m, strip_rows));
   const std::uint32_t lane = threadIdx.x % 32;
   const std::uint32_t strip_step = share * groups<tile_n>;
   // Each block gets one before any warpgroup gets its second.
   std::uint32_t strip = blockIdx.x % share + threadIdx.x / 128 * share;
-  using Cursor = FourStepCursor<1, 2>;
+  using Cursor = StripCursor<Format, tile_n>;
   const auto begin = [&](std::uint32_t at) {
     const std::uint64_t row = std::uint64_t{at} * strip_rows;
-    return Cursor(bitmap, row, 0, 1);
+    return Cursor(spikes, row, 0, 1);
   };
   Cursor cursor = begin(strip < strips ? strip : 0);
   __syncthreads();
   const std::uint64_t described = describe_rows(buffers);
   for (; strip < strips; strip += strip_step) {
     float sums[tile_n / 2] = {};
-    const auto multiply_step = [&](Operands<1>& operands, int j) {
+    constexpr int at_once = halves<Format>;
+    constexpr int sets = operand_sets<tile_n>;
+    std::uint32_t operands[sets][1][2 * at_once][4];
+    const auto multiply_step = [&](int j) {
       const std::uint32_t step = cursor.step(j);
-      if constexpr (operand_sets<tile_n> == 1) {  // others' products run
-        full.wait(step, 0);
-        wait_for_products<0>();
-      }
-      cursor.template expand<2>(j, lane, 0, operands);
-      if (j == 3) cursor.advance();
-      if constexpr (operand_sets<tile_n> == 2) full.wait(step, 0);
-      begin_products();
-      const std::uint64_t b = described + step * (stage_bytes<tile_n> >> 4);
 #pragma unroll
-      for (int part = 0; part < 4; ++part) {
-        multiply<W, tile_n>(sums, operands[0][part], b + part * sixteen_rows);
+      for (int half = 0; half < 2; half += at_once) {
+        auto& set = operands[(at_once == 1 ? half : j) % sets];
+        if constexpr (sets == 1) {  // others' products run
+          full.wait(step, 0);
+          wait_for_products<0>();
+        }
+        cursor.template expand<at_once>(j, lane, half, set);
+        if (half + at_once == 2) cursor.advance(j);
+        if constexpr (sets == 2) full.wait(step, 0);
+        begin_products();
+        const std::uint64_t b =
+            described + step * (stage_bytes<tile_n> >> 4) + 2 * half * sixteen_rows;
+#pragma unroll
+        for (int part = 0; part < 2 * at_once; ++part) {
+          multiply<W, tile_n>(sums, set[0][part], b + part * sixteen_rows);
+        }
+        commit_products();
+        if constexpr (sets == 2) wait_for_products<1>();
       }
-      commit_products();
-      if constexpr (operand_sets<tile_n> == 2) wait_for_products<1>();
     };
-    Operands<1> operands[operand_sets<tile_n>];
     for (bool more = true; more;) {
 #pragma unroll
       for (int j = 0; j < 4; ++j) {
         more = more && cursor.step(j) < cursor.count();
-        if (more) multiply_step(operands[j % operand_sets<tile_n>], j);
+        if (more) multiply_step(j);
       }
     }
     // The next strip's first words come while this one's products end and its sums are written,
@@ -109,11 +121,11 @@ __global__ void __launch_bounds__(128 * groups<tile_n>, 1)
   }
 }
 
-template <class W, class Y, int tile_n>
-void launch(const CudaContext& context, const Bitmap& bitmap, const WeightView& weights,
+template <class W, class Y, int tile_n, class Format>
+void launch(const CudaContext& context, const Format& spikes, const WeightView& weights,
             const OutputView& output) {
-  const int bytes = static_cast<int>(bitmap.tile_columns()) * stage_bytes<tile_n> + 1024;
-  const auto kernel = expand_strips<W, Y, tile_n>;
+  const int bytes = static_cast<int>(step_count(spikes)) * stage_bytes<tile_n> + 1024;
+  const auto kernel = expand_strips<W, Y, tile_n, Format>;
   check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
   int multiprocessors = 0;
   check(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, context.device));
@@ -122,20 +134,26 @@ void launch(const CudaContext& context, const Bitmap& bitmap, const WeightView& 
   const auto share = static_cast<std::uint32_t>(std::min<std::uint64_t>(
       strips, std::max<std::uint32_t>(1, static_cast<std::uint32_t>(multiprocessors) / columns)));
   kernel<<<columns * share, 128 * groups<tile_n>, bytes, context.stream>>>(
-      map_weights(weights), bitmap, static_cast<Y*>(output.data), output.n, share);
+      map_weights(spikes, weights), spikes, static_cast<Y*>(output.data), output.n, share);
   check_launch();
 }
 
 }  // namespace
 
-void expand_resident(const CudaContext& context, const Bitmap& bitmap, const WeightView& weights,
+template <class Format>
+void expand_resident(const CudaContext& context, const Format& spikes, const WeightView& weights,
                      const OutputView& output, int tile_n) {
   with_types(weights.type, output.type, [&]<class W, class Y>() {
     if constexpr (sizeof(W) == 2) {
-      tile_n == 128 ? launch<W, Y, 128>(context, bitmap, weights, output)
-                    : launch<W, Y, 64>(context, bitmap, weights, output);
+      tile_n == 128 ? launch<W, Y, 128>(context, spikes, weights, output)
+                    : launch<W, Y, 64>(context, spikes, weights, output);
     }
   });
 }
+
+template void expand_resident(const CudaContext&, const Bitmap&, const WeightView&,
+                              const OutputView&, int);
+template void expand_resident(const CudaContext&, const Bytes&, const WeightView&,
+                              const OutputView&, int);
 
 }  // namespace spiketune::cuda

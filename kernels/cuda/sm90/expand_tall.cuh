@@ -126,7 +126,7 @@ __global__ void __launch_bounds__(threads, 1)
 #pragma unroll
         for (int half = 0; half < 2; ++half) {
           cursor.template expand<1>(j, lane, half, operands[half]);
-          if (half == 1 && j == 3) cursor.advance();
+          if (half == 1) cursor.advance(j);
           begin_products();
 #pragma unroll
           for (int sixteen = 0; sixteen < 2; ++sixteen) {

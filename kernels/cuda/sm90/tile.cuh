@@ -4,6 +4,7 @@
 
 #include <cuda.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -179,12 +180,17 @@ __device__ void store_rows(const Value& value, const TileRows<Y>& rows, std::uin
   }
 }
 
-/// A matrix of `rows` rows of `columns` elements, `row_bytes` from one to the next, for TMA: boxes
-/// of box_columns × box_rows, zeros beyond the matrix.
-inline CUtensorMap map_matrix(CUtensorMapDataType type, const void* data, std::uint64_t rows,
-                              std::uint64_t columns, std::uint64_t row_bytes,
-                              std::uint32_t box_rows, std::uint32_t box_columns,
-                              CUtensorMapSwizzle swizzle) {
+/// Dimensions of a tensor for TMA, at most five, the innermost first.
+struct TensorSide {
+  std::uint64_t size;
+  std::uint64_t bytes;  ///< from one to the next; of the innermost, an element's
+  std::uint32_t box;
+};
+
+/// A tensor for TMA: boxes of `box` elements of each side, zeros beyond it.
+template <std::size_t rank>
+CUtensorMap map_tensor(CUtensorMapDataType type, const void* data, const TensorSide (&sides)[rank],
+                       CUtensorMapSwizzle swizzle) {
   static const auto encode = [] {
     void* function = nullptr;
     cudaDriverEntryPointQueryResult found{};
@@ -199,12 +205,18 @@ inline CUtensorMap map_matrix(CUtensorMapDataType type, const void* data, std::u
     return reinterpret_cast<decltype(&cuTensorMapEncodeTiled)>(function);
   }();
   CUtensorMap map{};
-  const cuuint64_t sizes[2] = {columns, rows};
-  const cuuint64_t strides[1] = {row_bytes};
-  const cuuint32_t box[2] = {box_columns, box_rows};
-  const cuuint32_t steps[2] = {1, 1};
+  cuuint64_t sizes[rank];
+  cuuint64_t strides[rank];
+  cuuint32_t box[rank];
+  cuuint32_t steps[rank];
+  for (std::size_t i = 0; i < rank; ++i) {
+    sizes[i] = sides[i].size;
+    strides[i] = sides[i].bytes;
+    box[i] = sides[i].box;
+    steps[i] = 1;
+  }
   const CUresult result =
-      encode(&map, type, 2, const_cast<void*>(data), sizes, strides, box, steps,
+      encode(&map, type, rank, const_cast<void*>(data), sizes, strides + 1, box, steps,
              CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
              CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   if (result != CUDA_SUCCESS) {
@@ -214,12 +226,34 @@ inline CUtensorMap map_matrix(CUtensorMapDataType type, const void* data, std::u
   return map;
 }
 
+/// A matrix of `rows` rows of `columns` elements, `row_bytes` from one to the next, for TMA: boxes
+/// of box_columns × box_rows, zeros beyond the matrix.
+inline CUtensorMap map_matrix(CUtensorMapDataType type, const void* data, std::uint64_t rows,
+                              std::uint64_t columns, std::uint64_t row_bytes,
+                              std::uint32_t box_rows, std::uint32_t box_columns,
+                              CUtensorMapSwizzle swizzle) {
+  return map_tensor(type, data, {{columns, 0, box_columns}, {rows, row_bytes, box_rows}}, swizzle);
+}
+
+inline CUtensorMapDataType map_type(const WeightView& weights) {
+  return weights.type == DType::f16 ? CU_TENSOR_MAP_DATA_TYPE_FLOAT16
+                                    : CU_TENSOR_MAP_DATA_TYPE_BFLOAT16;
+}
+
 /// W [K, N] for boxes of 64 × 64, zeros beyond it.
 inline CUtensorMap map_weights(const WeightView& weights) {
-  return map_matrix(weights.type == DType::f16 ? CU_TENSOR_MAP_DATA_TYPE_FLOAT16
-                                               : CU_TENSOR_MAP_DATA_TYPE_BFLOAT16,
-                    weights.data, weights.k, weights.n, std::uint64_t{weights.n} * 2, 64, 64,
-                    CU_TENSOR_MAP_SWIZZLE_128B);
+  return map_matrix(map_type(weights), weights.data, weights.k, weights.n,
+                    std::uint64_t{weights.n} * 2, 64, 64, CU_TENSOR_MAP_SWIZZLE_128B);
+}
+
+/// The same with rows of each box at place_of_row(): a box is at (column, 0, row / 16, 0). K is a
+/// multiple of 16.
+inline CUtensorMap map_weights_for_bytes(const WeightView& weights) {
+  const std::uint64_t row = std::uint64_t{weights.n} * 2;
+  return map_tensor(
+      map_type(weights), weights.data,
+      {{weights.n, 2, 64}, {2, row, 2}, {weights.k / 16, 16 * row, 4}, {8, 2 * row, 8}},
+      CU_TENSOR_MAP_SWIZZLE_128B);
 }
 
 }  // namespace spiketune::cuda

@@ -88,6 +88,18 @@ __device__ inline void copy_box(void* to, const void* map, std::uint32_t x, std:
 #endif
 }
 
+/// The same of a map of four dimensions, at (x, y, z, u).
+__device__ inline void copy_box(void* to, const void* map, std::uint32_t x, std::uint32_t y,
+                                std::uint32_t z, std::uint32_t u, std::uint32_t barrier) {
+#if SPIKETUNE_SM90
+  asm volatile(
+      "cp.async.bulk.tensor.4d.shared::cluster.global.mbarrier::complete_tx::bytes "
+      "[%0], [%1, {%2, %3, %4, %5}], [%6];" ::"r"(shared_address(to)),
+      "l"(map), "r"(x), "r"(y), "r"(z), "r"(u), "r"(barrier)
+      : "memory");
+#endif
+}
+
 /// Copies `bytes`, a multiple of 16, to shared memory; otherwise as copy_box().
 __device__ inline void copy_bytes(void* to, const void* from, std::uint32_t bytes,
                                   std::uint32_t barrier) {
