@@ -71,7 +71,7 @@ class LayerData {
     const SpikeTensor host_spikes =
         store(logical_, DType::bit, ValueKind::binary, RowOrder::time_major);
     const Encoded<Bitmap> host_bitmap = encode_to_fit<Bitmap>(
-        HostContext{}, host_spikes.view(), {layer_.tiles}, {.row_order = layer_.order});
+        HostContext{}, host_spikes.view(), {layer_.tiles}, {layer_.order, 0.1, std::nullopt});
     const Encoded<Bitmap> bitmap(context, *host_bitmap);
     copy(context, bitmap.buffer().data(), host_bitmap.buffer().data(),
          host_bitmap.buffer().bytes());

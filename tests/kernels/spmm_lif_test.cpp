@@ -62,7 +62,7 @@ TEST(SpmmLif, FiresIntoTheNextLayersBitmap) {
   SpikeTensor bytes(context, layout.shape, DType::u8, ValueKind::binary, RowOrder::token_major);
   spmm_lif(context, *first, weights, {}, spikingjelly_lif(), {}, bytes.mutable_view());
   const auto encoded =
-      encode_to_fit<Bitmap>(context, bytes.view(), {}, {.row_order = RowOrder::token_major});
+      encode_to_fit<Bitmap>(context, bytes.view(), {}, {RowOrder::token_major, 0.1, std::nullopt});
   EXPECT_GT(encoded->status->nnz, 0u);
   EXPECT_EQ(std::vector(second->words.data, second->words.data + second->words.size),
             std::vector(encoded->words.data, encoded->words.data + encoded->words.size));
