@@ -5,6 +5,7 @@
 
 #include "spiketune/encoders/csc.hpp"
 
+#include "spiketune/core/cuda/transpose_bits.cuh"
 #include "spiketune/encoders/cuda/groups.cuh"
 
 namespace spiketune {
@@ -12,23 +13,6 @@ namespace cuda {
 namespace {
 
 constexpr std::uint32_t rows_per_tile = 256;  ///< or a multiple
-
-/// Bit b of lane a to bit a of lane b; all lanes call. Swaps ever smaller off-diagonal blocks
-/// (Warren, Hacker's Delight, 7-3) with the lane that holds the other one.
-__device__ std::uint32_t transpose(std::uint32_t word) {
-  const std::uint32_t lane = threadIdx.x % 32;
-  const auto swap = [&](std::uint32_t size, std::uint32_t low) {
-    const std::uint32_t other = __shfl_xor_sync(all_lanes, word, size);
-    word = (lane & size) != 0 ? (word & ~low) | (other & ~low) >> size
-                              : (word & low) | (other & low) << size;
-  };
-  swap(16, 0x0000ffffu);
-  swap(8, 0x00ff00ffu);
-  swap(4, 0x0f0f0f0fu);
-  swap(2, 0x33333333u);
-  swap(1, 0x55555555u);
-  return word;
-}
 
 /// Packs a tile and writes it as bits of its columns: [K][ceil(M / 32)]. A warp transposes four
 /// blocks of 32 × 32 bits, one below the other, of which each lane then has a piece of a column.
@@ -50,7 +34,7 @@ __global__ void __launch_bounds__(tile_threads, tile_blocks_per_sm)
     std::uint32_t rows[blocks];
 #pragma unroll
     for (std::uint32_t i = 0; i < blocks; ++i) {
-      rows[i] = transpose(bits.word((strip * blocks + i) * 32 + lane, w));
+      rows[i] = transpose_bits(bits.word((strip * blocks + i) * 32 + lane, w));
     }
     const std::uint64_t column = std::uint64_t{bits.first_word + w} * 32 + lane;
     if (column >= task.k) continue;

@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "spiketune/core/cuda/check.hpp"
+#include "spiketune/core/cuda/transpose_bits.cuh"
 #include "spiketune/core/error.hpp"
 #include "spiketune/core/workspace.hpp"
 #include "spiketune/kernels/bitmap.hpp"
@@ -20,23 +21,6 @@ namespace {
 constexpr std::uint32_t all_lanes = 0xffffffffu;
 constexpr std::uint32_t transpose_warps = 4;
 
-/// Bit b of lane a to bit a of lane b; all lanes call. Swaps ever smaller off-diagonal blocks
-/// (Warren, Hacker's Delight, 7-3) with the lane that holds the other one.
-__device__ std::uint32_t transpose(std::uint32_t word) {
-  const std::uint32_t lane = threadIdx.x % 32;
-  const auto swap = [&](std::uint32_t size, std::uint32_t low) {
-    const std::uint32_t other = __shfl_xor_sync(all_lanes, word, size);
-    word = (lane & size) != 0 ? (word & ~low) | (other & ~low) >> size
-                              : (word & low) | (other & low) << size;
-  };
-  swap(16, 0x0000ffffu);
-  swap(8, 0x00ff00ffu);
-  swap(4, 0x0f0f0f0fu);
-  swap(2, 0x33333333u);
-  swap(1, 0x55555555u);
-  return word;
-}
-
 /// Words first .. first + count - 1 of columns 32·w + lane.
 template <std::uint32_t count>
 __device__ void load_columns(const Bitmap& bitmap, std::uint32_t first, std::uint32_t w,
@@ -48,7 +32,7 @@ __device__ void load_columns(const Bitmap& bitmap, std::uint32_t first, std::uin
     rows[i] = there ? bitmap.words[bitmap.word_index(row + 32 * i, w)] : 0;
   }
 #pragma unroll
-  for (std::uint32_t i = 0; i < count; ++i) rows[i] = transpose(rows[i]);
+  for (std::uint32_t i = 0; i < count; ++i) rows[i] = transpose_bits(rows[i]);
 }
 
 __device__ void load_columns(const ColumnBits& columns, std::uint32_t first, std::uint32_t w,
