@@ -51,9 +51,10 @@ if [ "$sanitize" = yes ]; then
   sanitizer=$(command -v compute-sanitizer || echo /usr/local/cuda/bin/compute-sanitizer)
   [ -x "$sanitizer" ] || die "compute-sanitizer is needed (or --skip-sanitizer)"
   tools=(memcheck racecheck initcheck synccheck)
-  shards=$(((jobs - side) / ${#tools[@]}))
+  # racecheck takes about three times as long as each of the others.
+  shards=$(((jobs - side) / 6))
   [ "$shards" -gt 0 ] || shards=1
-  say "compute-sanitizer: ${tools[*]}, each in $shards processes"
+  say "compute-sanitizer: ${tools[*]}, each in $shards processes, racecheck in $((3 * shards))"
   checks=()
   # The libraries behind the baselines are not ours to check; times mean nothing here.
   filter='-*cusparse*:*cublas*:*Measure*:*Huge*:*BeyondFourBillion*'
@@ -61,8 +62,10 @@ if [ "$sanitize" = yes ]; then
     options=()
     # Tests copy whole arrays back, the part beyond what an encoder had to write included.
     [ "$tool" != initcheck ] || options=(--check-api-memory-access no)
-    for ((shard = 0; shard < shards; ++shard)); do
-      SPIKETUNE_SMALL_TESTS=1 GTEST_TOTAL_SHARDS=$shards GTEST_SHARD_INDEX=$shard \
+    count=$shards
+    [ "$tool" != racecheck ] || count=$((3 * shards))
+    for ((shard = 0; shard < count; ++shard)); do
+      SPIKETUNE_SMALL_TESTS=1 GTEST_TOTAL_SHARDS=$count GTEST_SHARD_INDEX=$shard \
         "$sanitizer" --tool "$tool" "${options[@]}" --error-exitcode 9 --print-limit 20 \
         "$build/tests/spiketune_gpu_tests" --gtest_brief=1 --gtest_filter="$filter" \
         >"$logs/$tool.$shard.txt" 2>&1 &
