@@ -52,8 +52,6 @@ struct Roster {
   std::uint64_t batches[turns];  ///< turn << 32 | batch
   std::uint64_t base;            ///< 2 · position + 1 of the batch of a block that has one
   std::uint32_t arrived[turns];  ///< warps that have counted, since the beginning
-  /// Units of strips, and in the high half the turn, plus 1: a word tells itself whether it is
-  /// there, so that no fence has to order it with another.
   std::uint32_t totals[turns][batch_strips];
 };
 static_assert(2 * strip_lag + 2 <= Roster::turns);
@@ -83,19 +81,6 @@ __device__ inline std::uint32_t batch_of(Roster& roster, std::uint32_t turn) {
     found = look_at(roster.batches[turn % Roster::turns]);
   } while (static_cast<std::uint32_t>(found >> 32) != turn);
   return static_cast<std::uint32_t>(found);
-}
-
-__device__ inline void tell_units(Roster& roster, std::uint32_t turn, std::uint32_t units) {
-  hand_over(roster.totals[turn % Roster::turns][threadIdx.x / 32], (turn + 1) << 16 | units);
-}
-
-/// Units of the strip of warp `warp` in a turn; waits until they are counted.
-__device__ inline std::uint32_t units_of(Roster& roster, std::uint32_t turn, std::uint32_t warp) {
-  std::uint32_t found;
-  do {
-    found = look_at(roster.totals[turn % Roster::turns][warp]);
-  } while (found >> 16 != ((turn + 1) & 0xffffu));
-  return found & 0xffffu;
 }
 
 /// Units of all batches before one, each of which has told or will soon. All lanes call. Counts are
@@ -128,18 +113,12 @@ __device__ inline std::uint32_t sum_before(std::uint64_t* states, std::uint32_t 
   return __reduce_add_sync(all_lanes, sum);
 }
 
-/// rows_per_group is a power of two, and a 64-bit division a call.
-__device__ inline std::uint64_t count_groups(const TileTask& task) {
-  const int shift = 31 - __clz(static_cast<int>(task.rows_per_group));
-  return (task.m + task.rows_per_group - 1) >> shift;
-}
-
 /// What follows from the number of all units. One thread calls.
 __device__ inline void tell_total(const TileTask& task, bool each_spike, std::uint64_t all) {
   task.status->needed = all;
   if (each_spike) task.status->nnz = all;
   if (task.offsets != nullptr) {
-    task.offsets[count_groups(task)] = static_cast<std::uint32_t>(all);
+    task.offsets[ceil_div(task.m, task.rows_per_group)] = static_cast<std::uint32_t>(all);
   }
 }
 
@@ -231,7 +210,6 @@ __global__ void __launch_bounds__(strip_threads, Work::blocks_per_sm)
   for (std::uint32_t i = threadIdx.x; i < Roster::turns; i += strip_threads) {
     roster.batches[i] = ~std::uint64_t{0};
     roster.arrived[i] = 0;
-    for (std::uint32_t& total : roster.totals[i]) total = 0;
   }
   if (threadIdx.x == 0) roster.base = 0;
   __syncthreads();
@@ -278,16 +256,16 @@ __global__ void __launch_bounds__(strip_threads, Work::blocks_per_sm)
       const std::uint32_t kept = turn % Roster::turns;
       std::uint32_t arrived = 0;
       if (lane == 31) {
-        tell_units(roster, turn, before + count);
-        arrived = BlockCounter(roster.arrived[kept]).fetch_add(1, atomics::memory_order_relaxed);
+        hand_over(roster.totals[kept][warp], before + count);
+        arrived = BlockCounter(roster.arrived[kept]).fetch_add(1, atomics::memory_order_acq_rel);
         if (!alone && arrived % batch_strips == 0) {
           take_batch(task, batches, roster, turn + 2);
         }
       }
       arrived = __shfl_sync(all_lanes, arrived, 31);
       if (arrived % batch_strips == batch_strips - 1) {  // the last of the batch
-        const std::uint32_t sum =
-            __reduce_add_sync(all_lanes, lane < batch_strips ? units_of(roster, turn, lane) : 0);
+        const std::uint32_t sum = __reduce_add_sync(
+            all_lanes, lane < batch_strips ? look_at(roster.totals[kept][lane]) : 0);
         if (lane == 0) publish(task.states, batch, sum);
         if (alone) {
           const std::uint64_t base = sum_before(task.states, batch);
@@ -301,6 +279,7 @@ __global__ void __launch_bounds__(strip_threads, Work::blocks_per_sm)
     slot = slot + 1 == strip_slots ? 0 : slot + 1;  // the oldest
     if (writes) {
       const typename Work::Slot& memory = mine.slots[slot];
+      const std::uint32_t kept = (turn - strip_lag) % Roster::turns;
       std::uint64_t base = 0;
       if (alone) {
         while ((base & 1) == 0) base = look_at(roster.base);
@@ -308,11 +287,13 @@ __global__ void __launch_bounds__(strip_threads, Work::blocks_per_sm)
       } else {
         base = position_of(task.states, earlier[0], state);
       }
-      const std::uint32_t units = lane <= warp ? units_of(roster, turn - strip_lag, lane) : 0;
-      base += __reduce_add_sync(all_lanes, lane < warp ? units : 0);
+      const std::uint32_t all_arrived = ((turn - strip_lag) / Roster::turns + 1) * batch_strips;
+      while (BlockCounter(roster.arrived[kept]).load(atomics::memory_order_acquire) < all_arrived) {
+      }
+      __syncwarp();
+      base += __reduce_add_sync(all_lanes, lane < warp ? look_at(roster.totals[kept][lane]) : 0);
       const Strip written = strip_of(earlier[0]);
-      Work::store(task, written, mine, memory, emit,
-                  __shfl_sync(all_lanes, units, static_cast<int>(warp)), base);
+      Work::store(task, written, mine, memory, emit, look_at(roster.totals[kept][warp]), base);
     }
 #pragma unroll
     for (std::uint32_t i = 0; i + 1 < strip_lag; ++i) earlier[i] = earlier[i + 1];
