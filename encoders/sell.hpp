@@ -4,8 +4,8 @@
 ///
 /// Pack to bits, count each row, rank rows within their windows, find where the slices of a window
 /// begin, expand the bits into the slots. The bits of all rows pass through the workspace. On a
-/// GPU, throws Error(unsupported) for 2^32 rows and more, or where a window could need as many
-/// slots.
+/// GPU, throws Error(unsupported) beyond some 500 million rows (2^21 units of windows, of 256 rows
+/// or more), or where a window could need 2^32 slots.
 
 #include "spiketune/encoders/encode.hpp"
 #include "spiketune/formats/sell.hpp"
