@@ -18,7 +18,6 @@ namespace spiketune {
 namespace cuda {
 namespace {
 
-constexpr std::uint32_t all_lanes = 0xffffffffu;
 constexpr std::uint32_t transpose_warps = 4;
 
 /// Words first .. first + count - 1 of columns 32·w + lane.
