@@ -77,7 +77,7 @@ struct HybSlots {
 template <DType storage>
 struct alignas(16) TailStager {
   StripMemory<storage> bits;
-  std::uint16_t staged[window_units + 8];
+  std::uint16_t staged[strip_window<storage> + 8];
 };
 
 /// Entries of all tiles before one. All threads call.

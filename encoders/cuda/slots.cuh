@@ -16,7 +16,7 @@ template <DType storage>
 struct alignas(16) SlotFiller {
   StripMemory<storage> bits;
   std::uint32_t starts[strip_words<storage> + 1];  ///< units before each row
-  alignas(16) std::uint16_t staged[window_units + 8];
+  alignas(16) std::uint16_t staged[strip_window<storage> + 8];
 };
 
 /// A staged slot without a spike.
@@ -32,7 +32,7 @@ struct SlotRange {
 };
 
 /// staged[shift + slot - window] = column - less for the spikes with slots in [window, window +
-/// window_units). start_of(row) tells the units before a row of the strip.
+/// strip_window<storage>). start_of(row) tells the units before a row of the strip.
 template <DType storage, class Start>
 __device__ void stage_slots(const Strip& strip, const SlotRange& range, std::uint32_t window,
                             std::uint32_t shift, std::uint32_t less,
@@ -40,7 +40,7 @@ __device__ void stage_slots(const Strip& strip, const SlotRange& range, std::uin
   constexpr std::uint32_t owned = owned_words<storage>;
   const std::uint32_t lane = threadIdx.x % 32;
   const SharedHalves out(units.staged);
-  const bool all = range.all_fit && range.end - range.begin <= window_units;
+  const bool all = range.all_fit && range.end - range.begin <= strip_window<storage>;
   std::uint32_t rank = units.memory->before[lane];
 #pragma unroll 1
   for (std::uint32_t i = 0; i < owned; ++i) {
@@ -60,7 +60,7 @@ __device__ void stage_slots(const Strip& strip, const SlotRange& range, std::uin
     } else {
       for_each_bit_from_top(ordinal < range.width ? word : 0, [&](std::uint32_t bit) {
         --left;
-        if (ordinal + left < range.width && first + left < window_units) {
+        if (ordinal + left < range.width && first + left < strip_window<storage>) {
           out.store(shift + first + left, column + bit);
         }
       });
@@ -77,17 +77,17 @@ __device__ void fill_strip(const Format& format, const ValueSource& source, cons
   const bool narrow = indices.type == DType::u16;
   const std::uint32_t less = narrow ? 0 : strip.first_column;
   const std::uint64_t first = strip.first_row * range.width;
-  for (std::uint32_t window = range.begin; window < range.end; window += window_units) {
+  for (std::uint32_t window = range.begin; window < range.end; window += strip_window<storage>) {
     const std::uint64_t at = first + window;
     const auto shift = static_cast<std::uint32_t>(at % 8);
     const std::uint32_t count =
-        range.end - window < window_units ? range.end - window : window_units + 0;
+        range.end - window < strip_window<storage> ? range.end - window : strip_window<storage>;
     __syncwarp();
     for (std::uint32_t i = threadIdx.x % 32; i < (shift + count + 7) / 8; i += 32) {
       reinterpret_cast<uint4*>(units.staged)[i] = {~0u, ~0u, ~0u, ~0u};
     }
     __syncwarp();
-    if (strip.one_row() && range.all_fit && range.end - range.begin <= window_units) {
+    if (strip.one_row() && range.all_fit && range.end - range.begin <= strip_window<storage>) {
       units.stage(shift, 0, strip.first_column - less);
     } else {
       stage_slots<storage>(strip, range, window, shift, less, units, start_of);

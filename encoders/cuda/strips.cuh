@@ -194,7 +194,7 @@ __device__ void store_strip(const StripUnits<storage>& units, std::uint64_t firs
     units.stage(static_cast<std::uint32_t>(first % 8), window);
     __syncwarp();
     store_window(units.staged, first + window,
-                 end - window < strip_window<storage> ? end - window : strip_window<storage> + 0,
+                 end - window < strip_window<storage> ? end - window : strip_window<storage>,
                  together, one, eight);
   }
 }
