@@ -55,6 +55,7 @@ struct HybSlots {
       auto* to = reinterpret_cast<uint4*>(tail.words + std::uint64_t{index} * strip_words<storage>);
 #pragma unroll
       for (std::uint32_t i = lane; i < strip_words<storage> / 4; i += 32) to[i] = from[i];
+      __syncwarp();  // the next strip's words come to the same place
     }
     const std::uint32_t all = range.all_fit ? 0 : warp_sum(entries);
     if (lane == 0) {
