@@ -19,13 +19,22 @@ RESULTS = ROOT / "results" / "h200"
 PAGE = ROOT / "docs" / "findings.md"
 
 
-def points_of(name):
-    """The points of a report that were measured and found right, packed or not."""
+def report_of(name):
+    """A report, packed or not."""
     for path, opened in ((RESULTS / f"{name}.json", open), (RESULTS / f"{name}.json.gz", gzip.open)):
         if path.exists():
             with opened(path, "rt") as file:
-                return [point for point in json.load(file)["points"] if point["status"] == "ok"]
+                return json.load(file)
     sys.exit(f"results/h200 has no report {name}")
+
+
+def right_points(report):
+    """Those that were measured and found right."""
+    return [point for point in report["points"] if point["status"] == "ok"]
+
+
+def points_of(name):
+    return right_points(report_of(name))
 
 
 def rows_of(problem):
@@ -171,9 +180,9 @@ def summary_table():
 
 
 def encode_table():
-    points = [p for p in points_of("encode") if not p["baseline"] and not p["lossy"]]
-    with open(RESULTS / "encode.json") as file:
-        copy = json.load(file)["environment"]["copy_gbps"]
+    report = report_of("encode")
+    points = [p for p in right_points(report) if not p["baseline"] and not p["lossy"]]
+    copy = report["environment"]["copy_gbps"]
     columns, rows = [], {}
     for point in points:
         problem = point["problem"]
