@@ -50,33 +50,27 @@ ctest --test-dir "$build" --label-regex '^gpu$' --exclude-regex '^gpu$' --output
 if [ "$sanitize" = yes ]; then
   sanitizer=$(command -v compute-sanitizer || echo /usr/local/cuda/bin/compute-sanitizer)
   [ -x "$sanitizer" ] || die "compute-sanitizer is needed (or --skip-sanitizer)"
-  tools=(memcheck racecheck initcheck synccheck)
-  # racecheck takes about three times as long as each of the others.
-  shards=$(((jobs - side) / 6))
-  [ "$shards" -gt 0 ] || shards=1
-  say "compute-sanitizer: ${tools[*]}, each in $shards processes, racecheck in $((3 * shards))"
-  checks=()
   # The libraries behind the baselines are not ours to check; times mean nothing here.
   filter='-*cusparse*:*cublas*:*Measure*:*Huge*:*BeyondFourBillion*'
+  processes=$((jobs - side))
+  # racecheck takes about three times as long as each of the others. More parts than processes, the
+  # longest first, so that all end at about the same time.
+  parts=$((2 * ((processes + 5) / 6)))
+  tools=(racecheck memcheck initcheck synccheck)
+  say "compute-sanitizer: ${tools[*]}, in $((6 * parts)) parts, $processes at a time"
   for tool in "${tools[@]}"; do
-    options=()
-    # Tests copy whole arrays back, the part beyond what an encoder had to write included.
-    [ "$tool" != initcheck ] || options=(--check-api-memory-access no)
-    count=$shards
-    [ "$tool" != racecheck ] || count=$((3 * shards))
-    for ((shard = 0; shard < count; ++shard)); do
-      SPIKETUNE_SMALL_TESTS=1 GTEST_TOTAL_SHARDS=$count GTEST_SHARD_INDEX=$shard \
-        "$sanitizer" --tool "$tool" "${options[@]}" --error-exitcode 9 --print-limit 20 \
-        "$build/tests/spiketune_gpu_tests" --gtest_brief=1 --gtest_filter="$filter" \
-        >"$logs/$tool.$shard.txt" 2>&1 &
-      checks+=($!)
-    done
-  done
-  for check in "${checks[@]}"; do wait "$check" || true; done
-  for tool in "${tools[@]}"; do
-    for log in "$logs/$tool".*.txt; do
-      grep -qE '(ERROR SUMMARY: 0 errors|RACECHECK SUMMARY: 0 hazards)' "$log" || tail -n 30 "$log"
-    done
+    count=$parts
+    [ "$tool" != racecheck ] || count=$((3 * parts))
+    for ((part = 0; part < count; ++part)); do echo "$tool $part $count"; done
+  done | SANITIZER=$sanitizer TESTS=$build/tests/spiketune_gpu_tests FILTER=$filter LOGS=$logs \
+    xargs -P "$processes" -L 1 bash -c '
+      # Tests copy whole arrays back, the part beyond what an encoder had to write included.
+      [ "$0" != initcheck ] || set -- "$@" --check-api-memory-access no
+      SPIKETUNE_SMALL_TESTS=1 GTEST_TOTAL_SHARDS=$2 GTEST_SHARD_INDEX=$1 \
+        "$SANITIZER" --tool "$0" "${@:3}" --error-exitcode 9 --print-limit 20 \
+        "$TESTS" --gtest_brief=1 --gtest_filter="$FILTER" >"$LOGS/$0.$1.txt" 2>&1 || true'
+  for log in "$logs"/*check.*.txt; do
+    grep -qE '(ERROR SUMMARY: 0 errors|RACECHECK SUMMARY: 0 hazards)' "$log" || tail -n 30 "$log"
   done
 fi
 

@@ -5,12 +5,13 @@
 ///   bits --popcount, scan--> units of the strip, of the batch --> states --scan--> its position
 ///
 /// The warps of a block take the strips of a batch, one each, and batch after batch; no barrier
-/// keeps them together. The warp that counts last tells the units of the batch; the first block
-/// takes no batch, but adds up the counts of all in their order and answers with their positions. A
-/// warp has up to `strip_lag` strips counted and not yet written, so that a position is there when
-/// it is asked for. Where each block has one batch at most there is nothing to hide the wait
-/// behind: it adds up those before it alone. Bytes: the input once and the encoding once. Bound by
-/// memory.
+/// keeps them together. One more warp, the clerk, takes the batches, tells their units, and tells
+/// the others where theirs go, so that what is far away is waited for by nobody else. The first
+/// block takes no batch, but adds up the counts of all in their order and answers with their
+/// positions. A warp has up to `strip_lag` strips counted and not yet written, so that a position
+/// is there when it is asked for. Where each block has one batch at most there is nothing to hide
+/// the wait behind: its clerk adds up those before it alone. Bytes: the input once and the encoding
+/// once. Bound by memory.
 ///
 /// What is stored is up to an Emit; all lanes call its functions:
 ///
@@ -25,36 +26,91 @@
 
 namespace spiketune::cuda {
 
-inline constexpr std::uint32_t batch_strips = strip_warps;
+/// With the clerk ten warps: two blocks are five for each scheduler of a multiprocessor.
+inline constexpr std::uint32_t batch_strips = 9;
+inline constexpr int crew_threads = 32 * (batch_strips + 1);
 /// Strips that are counted and not yet written.
-inline constexpr std::uint32_t strip_lag = 2;
+inline constexpr std::uint32_t strip_lag = 4;
 /// Bits of strips in shared memory: those, and the current one.
 inline constexpr std::uint32_t strip_slots = strip_lag + 1;
-using BlockCounter = atomics::atomic_ref<std::uint32_t, atomics::thread_scope_block>;
 
 /// Words that warps of a block hand each other are exchanged rather than stored, which costs
-/// nothing here: by the instruction compute-sanitizer tells what is atomic.
+/// nothing here: by the instruction compute-sanitizer tells what is atomic. They are reached by
+/// their address in shared memory, where libcu++ would take the way of all memory.
+#if defined(__CUDA_ARCH__)
+__device__ inline unsigned shared_address(const void* word) {
+  return static_cast<unsigned>(__cvta_generic_to_shared(word));
+}
+__device__ inline void hand_over(std::uint32_t& word, std::uint32_t value) {
+  std::uint32_t before;
+  asm volatile("atom.relaxed.cta.shared.exch.b32 %0, [%1], %2;"
+               : "=r"(before)
+               : "r"(shared_address(&word)), "r"(value)
+               : "memory");
+}
+__device__ inline void hand_over(std::uint64_t& word, std::uint64_t value) {
+  std::uint64_t before;
+  asm volatile("atom.relaxed.cta.shared.exch.b64 %0, [%1], %2;"
+               : "=l"(before)
+               : "r"(shared_address(&word)), "l"(value)
+               : "memory");
+}
+__device__ inline std::uint32_t look_at(const std::uint32_t& word) {
+  std::uint32_t value;
+  asm volatile("ld.relaxed.cta.shared.u32 %0, [%1];"
+               : "=r"(value)
+               : "r"(shared_address(&word))
+               : "memory");
+  return value;
+}
+__device__ inline std::uint64_t look_at(const std::uint64_t& word) {
+  std::uint64_t value;
+  asm volatile("ld.relaxed.cta.shared.u64 %0, [%1];"
+               : "=l"(value)
+               : "r"(shared_address(&word))
+               : "memory");
+  return value;
+}
+#else
 template <class Word>
-__device__ void hand_over(Word& word, Word value) {
-  atomics::atomic_ref<Word, atomics::thread_scope_block>(word).exchange(
-      value, atomics::memory_order_relaxed);
+void hand_over(Word& word, Word value) {
+  atomics::atomic_ref<Word, atomics::thread_scope_block>(word).store(value);
 }
 template <class Word>
-__device__ Word look_at(Word& word) {
+Word look_at(Word& word) {
   return atomics::atomic_ref<Word, atomics::thread_scope_block>(word).load(
       atomics::memory_order_relaxed);
 }
+#endif
 
-/// What the warps of a block tell each other. No two are further apart than 2 · strip_lag + 1
-/// turns.
+/// What the clerk and the warps of a block tell each other, by turns. Whoever looks sees by a mark
+/// of the turn whether it is there. The clerk has told the positions of a turn before a warp counts
+/// strip_lag + 1 turns later, so no word is needed anew before all have seen it.
 struct Roster {
   static constexpr std::uint32_t turns = 8;
-  std::uint64_t batches[turns];  ///< turn << 32 | batch
-  std::uint64_t base;            ///< 2 · position + 1 of the batch of a block that has one
-  std::uint32_t arrived[turns];  ///< warps that have counted, since the beginning
-  std::uint32_t totals[turns][batch_strips];
+  static constexpr std::uint32_t ahead = 2;      ///< batches that are taken before one is counted
+  std::uint64_t batches[turns];                  ///< mark << 48 | batch
+  std::uint64_t positions[turns][batch_strips];  ///< mark << 48 | units before the strip
+  std::uint32_t counts[turns][batch_strips];     ///< mark << 16 | units of the strip
 };
-static_assert(2 * strip_lag + 2 <= Roster::turns);
+static_assert(strip_lag + 2 + Roster::ahead <= Roster::turns);
+
+/// Never that of a turn with the same words, and not 0 in the first of them.
+__device__ inline std::uint32_t mark_of(std::uint32_t turn) {
+  return (turn + 1) & 0xffffu;
+}
+
+__device__ inline void tell(std::uint64_t& word, std::uint32_t turn, std::uint64_t value) {
+  hand_over(word, std::uint64_t{mark_of(turn)} << 48 | value);
+}
+/// Waits for what is told of a turn.
+__device__ inline std::uint64_t hear(std::uint64_t& word, std::uint32_t turn) {
+  std::uint64_t found;
+  do {
+    found = look_at(word);
+  } while (found >> 48 != mark_of(turn));
+  return found & 0xffffffffffffu;
+}
 
 inline constexpr std::uint32_t no_batch = 0xffffffffu;
 
@@ -66,21 +122,17 @@ struct alignas(16) CrewMember {
   uint4 raw[32 * lane_pieces<storage>];  ///< input of the next strip
 };
 
-/// Takes the batch of a turn. One lane calls.
-__device__ inline void take_batch(const TileTask& task, std::uint32_t batches, Roster& roster,
-                                  std::uint32_t turn) {
-  const std::uint64_t batch =
-      State(task.states[batches]).fetch_add(1, atomics::memory_order_relaxed);
-  hand_over(roster.batches[turn % Roster::turns],
-            std::uint64_t{turn} << 32 | std::min<std::uint64_t>(batch, no_batch));
+/// Takes the next batch. All lanes call; the first one's is it.
+__device__ inline std::uint64_t take_batch(const TileTask& task, std::uint32_t batches) {
+  if (threadIdx.x % 32 != 0) return 0;
+  return State(task.states[batches]).fetch_add(1, atomics::memory_order_relaxed);
 }
-
-__device__ inline std::uint32_t batch_of(Roster& roster, std::uint32_t turn) {
-  std::uint64_t found;
-  do {
-    found = look_at(roster.batches[turn % Roster::turns]);
-  } while (static_cast<std::uint32_t>(found >> 32) != turn);
-  return static_cast<std::uint32_t>(found);
+/// Tells the batch of a turn.
+__device__ inline std::uint32_t tell_batch(Roster& roster, std::uint32_t turn,
+                                           std::uint64_t taken) {
+  const auto batch = static_cast<std::uint32_t>(taken < no_batch ? taken : std::uint64_t{no_batch});
+  if (threadIdx.x % 32 == 0) tell(roster.batches[turn % Roster::turns], turn, batch);
+  return __shfl_sync(all_lanes, batch, 0);
 }
 
 /// Units of all batches before one, each of which has told or will soon. All lanes call. Counts are
@@ -148,7 +200,8 @@ struct RowStrips {
   using Emit = EmitRows;
   using Member = CrewMember<storage>;
   using Slot = StripMemory<storage>;
-  static constexpr int blocks_per_sm = 3;
+  /// Packed input takes few registers.
+  static constexpr int blocks_per_sm = bits_of(storage) < 8 ? 3 : 2;
 
   /// The input of a strip is on its way.
   static __device__ void load(const TileTask& task, const Strip& strip, Member& mine) {
@@ -189,116 +242,165 @@ struct RowStrips {
   }
 };
 
+/// The strip that each warp counts in a turn: units, where all have been counted; else nothing.
+struct CountedBatch {
+  bool whole;
+  std::uint32_t units;  ///< of this lane's strip
+
+  __device__ CountedBatch(Roster& roster, std::uint32_t turn) {
+    const std::uint32_t lane = threadIdx.x % 32;
+    const std::uint32_t none = mark_of(turn) << 16;
+    const std::uint32_t count =
+        lane < batch_strips ? look_at(roster.counts[turn % Roster::turns][lane]) : none;
+    whole = __all_sync(all_lanes, count >> 16 == mark_of(turn)) != 0;
+    units = count & 0xffffu;
+  }
+};
+
+/// Tells the warps where the strips of a counted batch go.
+__device__ inline void tell_positions(Roster& roster, std::uint32_t turn, std::uint64_t first) {
+  const std::uint32_t lane = threadIdx.x % 32;
+  const std::uint64_t before = warp_exclusive_sum(CountedBatch(roster, turn).units);
+  if (lane < batch_strips) {
+    tell(roster.positions[turn % Roster::turns][lane], turn, first + before);
+  }
+}
+
+/// The clerk of a block that takes batch after batch. It never waits for a position before it has
+/// told a count, so that no block waits for itself.
+__device__ inline void keep_books(const TileTask& task, std::uint32_t batches, Roster& roster) {
+  wait_for_reset();
+  std::uint32_t next[Roster::ahead];  // batches, the first of them that is counted
+#pragma unroll
+  for (std::uint32_t i = 0; i < Roster::ahead; ++i) {
+    next[i] = tell_batch(roster, i, take_batch(task, batches));
+  }
+  std::uint32_t placed = next[0];  // that is waiting for its position
+  std::uint32_t counting = 0;
+  for (std::uint32_t placing = 0; next[0] < batches || placing < counting;) {
+    const std::uint64_t state = placing < counting ? load_state(task.states, placed) : 0;
+    bool counted = false;
+    std::uint64_t taken = 0;
+    if (next[0] < batches) {
+      const CountedBatch here(roster, counting);
+      counted = here.whole;
+      if (counted) {
+        const std::uint32_t units = __reduce_add_sync(all_lanes, here.units);
+        if (threadIdx.x % 32 == 0) publish(task.states, next[0], units);
+        taken = take_batch(task, batches);
+      }
+    }
+    if (__all_sync(all_lanes, (state & 2) != 0) != 0) {  // lanes may have looked at other times
+      tell_positions(roster, placing, state >> 2);
+      ++placing;
+      placed = static_cast<std::uint32_t>(look_at(roster.batches[placing % Roster::turns]));
+    }
+    if (counted) {
+      ++counting;
+#pragma unroll
+      for (std::uint32_t i = 0; i + 1 < Roster::ahead; ++i) next[i] = next[i + 1];
+      next[Roster::ahead - 1] = tell_batch(roster, counting + Roster::ahead - 1, taken);
+    }
+  }
+}
+
+/// The clerk of a block that has one batch, while all blocks run.
+__device__ inline void keep_books_alone(const TileTask& task, bool each_spike,
+                                        std::uint32_t batches, Roster& roster) {
+  const std::uint32_t batch = blockIdx.x;
+  while (!CountedBatch(roster, 0).whole) {
+  }
+  const std::uint32_t units = __reduce_add_sync(all_lanes, CountedBatch(roster, 0).units);
+  wait_for_reset();
+  if (threadIdx.x % 32 == 0) publish(task.states, batch, units);
+  const std::uint64_t base = sum_before(task.states, batch);
+  tell_positions(roster, 0, base);
+  if (threadIdx.x % 32 == 0 && batch + 1 == batches) tell_total(task, each_spike, base + units);
+}
+
 /// Work: RowStrips or the like.
 template <class Work>
-__global__ void __launch_bounds__(strip_threads, Work::blocks_per_sm)
+__global__ void __launch_bounds__(crew_threads, Work::blocks_per_sm)
     encode_strips(const __grid_constant__ TileTask task,
                   const __grid_constant__ typename Work::Emit emit, std::uint32_t batches) {
   using Emit = typename Work::Emit;
   using Member = typename Work::Member;
   extern __shared__ uint4 shared[];
   __shared__ Roster roster;
-  const std::uint32_t lane = threadIdx.x % 32;
   const std::uint32_t warp = threadIdx.x / 32;
   const bool alone = gridDim.x == batches;  // there is no block that places
   if (!alone && blockIdx.x == 0) {
     wait_for_reset();
-    const std::uint64_t all = scan_tiles<strip_threads>(task.states, batches);
+    const std::uint64_t all = scan_tiles<crew_threads>(task.states, batches);
     if (threadIdx.x == 0) tell_total(task, Emit::each_spike, all);
     return;
   }
-  for (std::uint32_t i = threadIdx.x; i < Roster::turns; i += strip_threads) {
-    roster.batches[i] = ~std::uint64_t{0};
-    roster.arrived[i] = 0;
+  for (std::uint32_t i = threadIdx.x; i < sizeof(Roster) / 4; i += crew_threads) {
+    reinterpret_cast<std::uint32_t*>(&roster)[i] = 0;
   }
-  if (threadIdx.x == 0) roster.base = 0;
   __syncthreads();
-  if (!alone && threadIdx.x == 0) {
-    wait_for_reset();
-    take_batch(task, batches, roster, 0);
-  }
-
-  Member& mine = reinterpret_cast<Member*>(shared)[warp];
-  std::uint32_t batch = alone ? blockIdx.x : batch_of(roster, 0);
-  const auto strip_of = [&](std::uint32_t of) {
-    return Strip(task, of * batch_strips + warp, nullptr);
-  };
-  Strip strip = strip_of(batch);
-  Work::load(task, strip, mine);
-  wait_for_reset();
-  if (!alone && threadIdx.x == 0) take_batch(task, batches, roster, 1);
 
   Tally tally;
-  std::uint32_t earlier[strip_lag];  // batches of the last turns, the oldest first
+  if (warp == batch_strips) {
+    if (alone) {
+      keep_books_alone(task, Emit::each_spike, batches, roster);
+    } else {
+      keep_books(task, batches, roster);
+    }
+  } else {
+    Member& mine = reinterpret_cast<Member*>(shared)[warp];
+    const auto batch_of = [&](std::uint32_t turn) {
+      if (alone) return turn == 0 ? blockIdx.x : no_batch;
+      return static_cast<std::uint32_t>(hear(roster.batches[turn % Roster::turns], turn));
+    };
+    const auto strip_of = [&](std::uint32_t of) {
+      return Strip(task, of * batch_strips + warp, nullptr);
+    };
+    std::uint32_t batch = batch_of(0);
+    Strip strip = strip_of(batch);
+    Work::load(task, strip, mine);
+    wait_for_reset();
+    std::uint32_t earlier[strip_lag];  // batches of the last turns, the oldest first
 #pragma unroll
-  for (std::uint32_t i = 0; i < strip_lag; ++i) earlier[i] = no_batch;
-  std::uint32_t slot = 0;
-  for (std::uint32_t turn = 0;; ++turn) {
-    const bool more = batch < batches;
-    const bool writes = earlier[0] < batches;
-    if (!more && !writes && turn >= strip_lag) break;
-    std::uint32_t next = no_batch;
-    // Asked for before it is needed: it is some way to the memory.
-    const std::uint64_t state = !alone && writes ? load_state(task.states, earlier[0]) : 0;
-    if (more) {
-      typename Work::Slot& memory = mine.slots[slot];
-      Work::pack(task, strip, mine, memory, emit);
-      __syncwarp();
-      if (!alone) next = batch_of(roster, turn + 1);
-      const Strip here = strip;
-      if (next < batches) {
-        strip = strip_of(next);
-        Work::load(task, strip, mine);
-      }
-      const std::uint32_t count = Work::count(task, here, memory, emit, &tally);
-      const std::uint32_t before = warp_exclusive_sum(count);
-      Work::keep(memory, before);
-      const std::uint32_t kept = turn % Roster::turns;
-      std::uint32_t arrived = 0;
-      if (lane == 31) {
-        hand_over(roster.totals[kept][warp], before + count);
-        arrived = BlockCounter(roster.arrived[kept]).fetch_add(1, atomics::memory_order_acq_rel);
-        if (!alone && arrived % batch_strips == 0) {
-          take_batch(task, batches, roster, turn + 2);
+    for (std::uint32_t i = 0; i < strip_lag; ++i) earlier[i] = no_batch;
+    std::uint32_t slot = 0;
+    for (std::uint32_t turn = 0;; ++turn) {
+      const bool more = batch < batches;
+      const bool writes = earlier[0] < batches;
+      if (!more && !writes && turn >= strip_lag) break;
+      std::uint32_t next = no_batch;
+      if (more) {
+        typename Work::Slot& memory = mine.slots[slot];
+        Work::pack(task, strip, mine, memory, emit);
+        __syncwarp();
+        next = batch_of(turn + 1);
+        const Strip here = strip;
+        if (next < batches) {
+          strip = strip_of(next);
+          Work::load(task, strip, mine);
+        }
+        const std::uint32_t count = Work::count(task, here, memory, emit, &tally);
+        const std::uint32_t before = warp_exclusive_sum(count);
+        Work::keep(memory, before);
+        if (threadIdx.x % 32 == 31) {
+          hand_over(roster.counts[turn % Roster::turns][warp],
+                    mark_of(turn) << 16 | (before + count));
         }
       }
-      arrived = __shfl_sync(all_lanes, arrived, 31);
-      if (arrived % batch_strips == batch_strips - 1) {  // the last of the batch
-        const std::uint32_t sum = __reduce_add_sync(
-            all_lanes, lane < batch_strips ? look_at(roster.totals[kept][lane]) : 0);
-        if (lane == 0) publish(task.states, batch, sum);
-        if (alone) {
-          const std::uint64_t base = sum_before(task.states, batch);
-          if (lane == 0) {
-            hand_over(roster.base, base * 2 + 1);
-            if (batch + 1 == batches) tell_total(task, Emit::each_spike, base + sum);
-          }
-        }
+      slot = slot + 1 == strip_slots ? 0 : slot + 1;  // the oldest
+      if (writes) {
+        const std::uint32_t written = turn - strip_lag;
+        const std::uint32_t kept = written % Roster::turns;
+        const std::uint64_t first = hear(roster.positions[kept][warp], written);
+        __syncwarp();
+        Work::store(task, strip_of(earlier[0]), mine, mine.slots[slot], emit,
+                    look_at(roster.counts[kept][warp]) & 0xffffu, first);
       }
-    }
-    slot = slot + 1 == strip_slots ? 0 : slot + 1;  // the oldest
-    if (writes) {
-      const typename Work::Slot& memory = mine.slots[slot];
-      const std::uint32_t kept = (turn - strip_lag) % Roster::turns;
-      std::uint64_t base = 0;
-      if (alone) {
-        while ((base & 1) == 0) base = look_at(roster.base);
-        base >>= 1;
-      } else {
-        base = position_of(task.states, earlier[0], state);
-      }
-      const std::uint32_t all_arrived = ((turn - strip_lag) / Roster::turns + 1) * batch_strips;
-      while (BlockCounter(roster.arrived[kept]).load(atomics::memory_order_acquire) < all_arrived) {
-      }
-      __syncwarp();
-      base += __reduce_add_sync(all_lanes, lane < warp ? look_at(roster.totals[kept][lane]) : 0);
-      const Strip written = strip_of(earlier[0]);
-      Work::store(task, written, mine, memory, emit, look_at(roster.totals[kept][warp]), base);
-    }
 #pragma unroll
-    for (std::uint32_t i = 0; i + 1 < strip_lag; ++i) earlier[i] = earlier[i + 1];
-    earlier[strip_lag - 1] = batch;
-    batch = next;
+      for (std::uint32_t i = 0; i + 1 < strip_lag; ++i) earlier[i] = earlier[i + 1];
+      earlier[strip_lag - 1] = batch;
+      batch = next;
+    }
   }
   if constexpr (!Emit::each_spike) add_tally(task.status, tally);
 }
@@ -318,10 +420,10 @@ void launch_strips(const CudaContext& context, const TileTask& task,
   allow_shared(encode_strips<Work>, bytes);
   const unsigned blocks = std::min(batches, resident_strip_blocks(context, Work::blocks_per_sm));
   if (early) {
-    launch_after_reset(context, encode_strips<Work>, blocks, strip_threads, bytes, task, emit,
+    launch_after_reset(context, encode_strips<Work>, blocks, crew_threads, bytes, task, emit,
                        batches);
   } else {
-    encode_strips<Work><<<blocks, strip_threads, bytes, context.stream>>>(task, emit, batches);
+    encode_strips<Work><<<blocks, crew_threads, bytes, context.stream>>>(task, emit, batches);
     check_launch();
   }
 }

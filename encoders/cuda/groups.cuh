@@ -148,7 +148,7 @@ struct GroupStrips {
   using Emit = EmitGroups;
   using Member = GroupCrewMember<storage>;
   using Slot = GroupSlot<storage>;
-  static constexpr int blocks_per_sm = quick ? 4 : 3;
+  static constexpr int blocks_per_sm = quick ? 3 : 2;
 
   static __device__ void load(const TileTask& task, const Strip& strip, Member& mine) {
     if constexpr (quick) {

@@ -4,6 +4,8 @@
 // Bytes: the currents once, and 1/16 (f16 to bits) of them out; bound by memory. Loads of later
 // steps do not wait for the membrane, so several are in flight.
 
+#include <algorithm>
+
 #include "spiketune/core/cuda/check.hpp"
 #include "spiketune/encoders/cuda/pack.cuh"
 #include "spiketune/encoders/lif.hpp"
@@ -18,78 +20,117 @@ constexpr std::uint32_t steps_ahead = 4;
 
 struct LifTask {
   const void* currents;
-  void* spikes;
+  std::uint8_t* spikes;
   SpikeShape shape;
-  RowMap to_wanted;
-  std::uint64_t stride;  ///< bytes of a row of spikes
-  bool bits;             ///< else bytes
+  std::uint64_t row_bytes;   ///< from a row of spikes to the next
+  std::uint64_t step_bytes;  ///< from a step of a row to its next
+  bool bits;                 ///< else bytes
   LifParams params;
   LifState state;
 };
 
-/// columns: 4 where rows of currents and membranes are made of aligned fours, else 1.
+/// use(neuron): the same parameters, of which the compiler knows the convention and the reset, so
+/// that a step has no branches.
+template <class Use>
+__device__ void with_neuron(const LifParams& params, Use&& use) {
+  using Convention = LifParams::Convention;
+  using Reset = LifParams::Reset;
+  const auto known = [&](Convention convention, Reset reset, float reset_value) {
+    use(LifParams{params.leak, params.gain, params.threshold, reset, reset_value, convention});
+  };
+  const bool soft = params.reset == Reset::soft;
+  if (params.convention == Convention::snntorch) {
+    if (soft) {
+      known(Convention::snntorch, Reset::soft, 0.0f);
+    } else {
+      known(Convention::snntorch, Reset::hard, 0.0f);
+    }
+  } else if (soft) {
+    known(Convention::spikingjelly, Reset::soft, 0.0f);
+  } else if (params.reset_value == 0.0f) {
+    known(Convention::spikingjelly, Reset::hard, 0.0f);
+  } else {
+    known(Convention::spikingjelly, Reset::hard, params.reset_value);
+  }
+}
+
+/// Bit c of `fired` to byte c.
+template <std::uint32_t columns>
+__device__ void store_bytes(std::uint8_t* to, std::uint32_t fired) {
+  const auto four = [](std::uint32_t bits) { return bits * 0x00204081u & 0x01010101u; };
+  if constexpr (columns == 8) {
+    *reinterpret_cast<uint2*>(to) = {four(fired & 0xfu), four(fired >> 4)};
+  } else if constexpr (columns == 4) {
+    *reinterpret_cast<std::uint32_t*>(to) = four(fired);
+  } else {
+    *to = static_cast<std::uint8_t>(fired);
+  }
+}
+
+/// columns: as many as 16 bytes of currents have, where rows of currents and membranes are made of
+/// aligned pieces of that; else 1.
 template <class T, std::uint32_t columns>
 __global__ void __launch_bounds__(threads) fire(const __grid_constant__ LifTask task) {
   struct alignas(sizeof(T) * columns) Currents {
     T at[columns];
   };
-  struct alignas(sizeof(float) * columns) Membranes {
+  struct alignas(std::min<std::size_t>(16, sizeof(float) * columns)) Membranes {
     float at[columns];
   };
   constexpr std::uint32_t lanes = 32 / columns;  // that share a word
   const SpikeShape& shape = task.shape;
   const std::uint32_t lane = threadIdx.x % 32;
-  const std::uint64_t warps_per_row = ceil_div(shape.k, 32 * columns);
+  const auto warps_per_row = static_cast<std::uint32_t>(ceil_div(shape.k, 32 * columns));
   const std::uint64_t warp = std::uint64_t{blockIdx.x} * (threads / 32) + threadIdx.x / 32;
-  const std::uint64_t row = warp / warps_per_row;
+  // A short division where it will do.
+  const std::uint64_t row =
+      warp >> 32 == 0 ? static_cast<std::uint32_t>(warp) / warps_per_row : warp / warps_per_row;
   if (row >= shape.rows) return;  // whole warps leave
-  const auto n = static_cast<std::uint32_t>(warp % warps_per_row) * 32 * columns + lane * columns;
+  const std::uint32_t n =
+      static_cast<std::uint32_t>(warp - row * warps_per_row) * 32 * columns + lane * columns;
   const bool inside = n < shape.k;
+  const T* currents = static_cast<const T*>(task.currents) + row * shape.k + n;
+  const std::uint64_t step_currents = shape.rows * shape.k;
+  std::uint8_t* out = task.spikes + row * task.row_bytes;
 
   Membranes membranes;
   for (std::uint32_t c = 0; c < columns; ++c) membranes.at[c] = detail::lif_rest(task.params);
   if (inside && task.state.before != nullptr) {
     membranes = *reinterpret_cast<const Membranes*>(task.state.before + row * shape.k + n);
   }
-  for (std::uint32_t first = 0; first < shape.timesteps; first += steps_ahead) {
-    Currents ahead[steps_ahead];
+  with_neuron(task.params, [&](const LifParams& neuron) {
+    for (std::uint32_t first = 0; first < shape.timesteps; first += steps_ahead) {
+      Currents ahead[steps_ahead];
 #pragma unroll
-    for (std::uint32_t s = 0; s < steps_ahead; ++s) {
-      ahead[s] = {};
-      if (!inside || first + s >= shape.timesteps) continue;
-      const std::uint64_t source = (first + s) * shape.rows + row;
-      ahead[s] = *reinterpret_cast<const Currents*>(static_cast<const T*>(task.currents) +
-                                                    source * shape.k + n);
-    }
-#pragma unroll
-    for (std::uint32_t s = 0; s < steps_ahead; ++s) {
-      if (first + s >= shape.timesteps) break;
-      const std::uint64_t source = (first + s) * shape.rows + row;
-      auto* out =
-          static_cast<std::uint8_t*>(task.spikes) + task.to_wanted.source(source) * task.stride;
-      std::uint32_t fired = 0;
-#pragma unroll
-      for (std::uint32_t c = 0; c < columns; ++c) {
-        const bool spike = detail::lif_step(task.params, to_float(ahead[s].at[c]), membranes.at[c]);
-        fired |= std::uint32_t{spike && inside} << c;
+      for (std::uint32_t s = 0; s < steps_ahead; ++s) {
+        ahead[s] = {};
+        if (!inside || first + s >= shape.timesteps) continue;
+        ahead[s] = *reinterpret_cast<const Currents*>(currents);
+        currents += step_currents;
       }
-      if (!task.bits) {
-        if (!inside) continue;
-        if constexpr (columns == 4) {  // bit c to byte c
-          *reinterpret_cast<std::uint32_t*>(out + n) = fired * 0x00204081u & 0x01010101u;
-        } else {
-          out[n] = static_cast<std::uint8_t>(fired);
+#pragma unroll
+      for (std::uint32_t s = 0; s < steps_ahead; ++s) {
+        if (first + s >= shape.timesteps) break;
+        std::uint32_t fired = 0;
+#pragma unroll
+        for (std::uint32_t c = 0; c < columns; ++c) {
+          const bool spike = detail::lif_step(neuron, to_float(ahead[s].at[c]), membranes.at[c]);
+          fired |= std::uint32_t{spike && inside} << c;
         }
-        continue;
-      }
-      std::uint32_t word = fired << lane % lanes * columns;
+        if (!task.bits) {
+          if (inside) store_bytes<columns>(out + n, fired);
+        } else {
+          std::uint32_t word = fired << lane % lanes * columns;
 #pragma unroll
-      for (std::uint32_t step = 1; step < lanes; step *= 2) {
-        word |= __shfl_xor_sync(all_lanes, word, step);
+          for (std::uint32_t step = 1; step < lanes; step *= 2) {
+            word |= __shfl_xor_sync(all_lanes, word, step);
+          }
+          if (lane % lanes == 0 && inside) reinterpret_cast<std::uint32_t*>(out)[n / 32] = word;
+        }
+        out += task.step_bytes;
       }
-      if (lane % lanes == 0 && inside) reinterpret_cast<std::uint32_t*>(out)[n / 32] = word;
     }
-  }
+  });
   if (inside && task.state.after != nullptr) {
     *reinterpret_cast<Membranes*>(task.state.after + row * shape.k + n) = membranes;
   }
@@ -100,13 +141,15 @@ void launch_fire(const CudaContext& context, const LifTask& task) {
   const auto aligned = [](const void* pointer) {
     return reinterpret_cast<std::uintptr_t>(pointer) % 16 == 0;
   };
-  const bool fours = task.shape.k % 4 == 0 && aligned(task.currents) && aligned(task.spikes) &&
-                     aligned(task.state.before) && aligned(task.state.after);
-  const std::uint64_t warps = task.shape.rows * ceil_div(task.shape.k, fours ? 128 : 32);
+  constexpr std::uint32_t columns = 16 / sizeof(T);
+  const bool pieces = task.shape.k % columns == 0 && aligned(task.currents) &&
+                      aligned(task.spikes) && aligned(task.state.before) &&
+                      aligned(task.state.after);
+  const std::uint64_t warps = task.shape.rows * ceil_div(task.shape.k, pieces ? 32 * columns : 32);
   const auto blocks = static_cast<unsigned>(ceil_div(warps, threads / 32));
   if (blocks == 0) return;
-  if (fours) {
-    fire<T, 4><<<blocks, threads, 0, context.stream>>>(task);
+  if (pieces) {
+    fire<T, columns><<<blocks, threads, 0, context.stream>>>(task);
   } else {
     fire<T, 1><<<blocks, threads, 0, context.stream>>>(task);
   }
@@ -120,11 +163,13 @@ void lif(const CudaContext& context, const CurrentView& currents, const LifParam
          const LifState& state, const MutableSpikeView& spikes) {
   check_lif(currents, params, spikes, Space::device);
   const SpikeShape& shape = currents.shape;
+  const std::uint64_t stride = row_bytes(spikes.storage, shape.k);
+  const bool together = spikes.row_order == RowOrder::token_major;  // the steps of a row
   const cuda::LifTask task{currents.data,
-                           spikes.data,
+                           static_cast<std::uint8_t*>(spikes.data),
                            shape,
-                           {shape.timesteps, shape.rows, spikes.row_order, RowOrder::time_major},
-                           row_bytes(spikes.storage, shape.k),
+                           together ? shape.timesteps * stride : stride,
+                           together ? stride : shape.rows * stride,
                            spikes.storage == DType::bit,
                            params,
                            state};

@@ -153,17 +153,11 @@ __device__ PackedPiece<storage> pack_piece(const uint4& x, ValueKind kind) {
   return piece;
 }
 
-/// Bit pattern of one element, from memory.
+/// Bit pattern of one element that has bytes of its own, from memory.
 template <DType storage>
 __device__ std::uint32_t load_pattern(const void* data, std::uint32_t k_total, std::uint64_t row,
                                       std::uint32_t k) {
-  if constexpr (storage == DType::bit) {
-    const auto* words = static_cast<const std::uint32_t*>(data);
-    return words[row * ceil_div(k_total, 32) + k / 32] >> k % 32 & 1u;
-  } else if constexpr (storage == DType::u2) {
-    const auto* words = static_cast<const std::uint32_t*>(data);
-    return words[row * ceil_div(k_total, 16) + k / 16] >> 2 * (k % 16) & 3u;
-  } else if constexpr (storage == DType::u8) {
+  if constexpr (storage == DType::u8) {
     return static_cast<const std::uint8_t*>(data)[row * k_total + k];
   } else if constexpr (storage == DType::f32) {
     return static_cast<const std::uint32_t*>(data)[row * k_total + k];

@@ -365,48 +365,17 @@ __device__ void pack_scattered_strip(const TileTask& task, const Strip& strip,
   });
 }
 
-/// Any K and alignment.
-template <DType storage>
-__device__ void pack_ragged_strip(const TileTask& task, const Strip& strip, std::uint32_t* words) {
-  const std::uint32_t lane = threadIdx.x % 32;
-  const std::uint32_t total = strip.total_words();
-  for (std::uint32_t i = total + lane; i < strip_words<storage>; i += 32) words[i] = 0;
-  if (total == 0) return;
-  const TileRows rows(task.map, strip.first_row);
-  const Divisor per_row(strip.words_per_row);
-  if constexpr (storage == DType::bit) {
-    const auto* input = static_cast<const std::uint32_t*>(task.data);
-    for (std::uint32_t i = lane; i < total; i += 32) {
-      const std::uint32_t row = per_row.quotient(i);
-      const std::uint32_t w = strip.first_word + i - row * strip.words_per_row;
-      words[i] = task.k == 0
-                     ? 0
-                     : input[rows.source(row) * task.words_per_row + w] & low_mask(task.k - 32 * w);
-    }
-  } else {
-    for (std::uint32_t i = 0; i < total; ++i) {  // a ballot makes a word
-      const std::uint32_t row = per_row.quotient(i);
-      const std::uint32_t k = (strip.first_word + i - row * strip.words_per_row) * 32 + lane;
-      const std::uint64_t source = rows.source(row);
-      Packed packed;
-      if (k < task.k) {
-        packed =
-            pack_element<storage>(load_pattern<storage>(task.data, task.k, source, k), task.kind);
-      }
-      if (packed.invalid != 0) report_invalid(task.status, source * task.k + k);
-      const std::uint32_t bits = __ballot_sync(all_lanes, packed.bits != 0);
-      if (lane == 0) words[i] = bits;
-    }
-  }
-}
-
 /// Packs a strip of any task.
 template <DType storage>
 __device__ void pack_any_strip(const TileTask& task, const Strip& strip, std::uint32_t* words) {
   if (task.wide) {
     pack_scattered_strip<storage>(task, strip, words);
   } else {
-    pack_ragged_strip<storage>(task, strip, words);
+    const std::uint32_t lane = threadIdx.x % 32;
+    for (std::uint32_t i = strip.total_words() + lane; i < strip_words<storage>; i += 32) {
+      words[i] = 0;
+    }
+    pack_ragged<storage>(task, strip, words, lane, 32);
   }
 }
 

@@ -182,42 +182,77 @@ __device__ inline void raise_to(std::uint64_t* counter, std::uint32_t value) {
   }
 }
 
-/// Packed input that does not come in whole pieces: words are copied, their padding cleared. Out of
-/// line, as all that is rare: the kernels are long, and instructions have to be fetched too.
-__device__ __noinline__ static void pack_tile_bits(const TileTask& task, TileBits tile,
-                                                   std::uint32_t* words) {
-  const auto* input = static_cast<const std::uint32_t*>(task.data);
+/// Columns first .. first + 31 of a row of the tensor to a word, whatever K and the alignment are:
+/// read in aligned words of four bytes, and shifted.
+template <DType storage>
+__device__ Packed pack_ragged_word(const TileTask& task, std::uint64_t row, std::uint32_t first) {
+  constexpr std::uint32_t each = 32 / bits_of(storage);  // elements in four bytes
+  const std::uint32_t there = std::min(32u, task.k - first);
+  Packed packed{0, 0};
+  const auto add = [&](std::uint32_t word, std::uint32_t i) {
+    const Packed part = pack_word<storage>(word, task.kind);
+    packed.bits |= part.bits << (i * each);
+    packed.invalid |= part.invalid << (i * each);
+  };
+  if constexpr (storage == DType::bit || storage == DType::u2) {  // rows are made of whole words
+    const auto* words = static_cast<const std::uint32_t*>(task.data) +
+                        (row * ceil_div(task.k, each) + first / each);
+#pragma unroll
+    for (std::uint32_t i = 0; i < 32 / each; ++i) {
+      if (i * each < there) add(words[i], i);
+    }
+  } else {
+    constexpr std::uint32_t bytes = bits_of(storage) / 8;
+    const auto data = reinterpret_cast<std::uintptr_t>(task.data);
+    const std::uintptr_t at = data + (row * task.k + first) * bytes;
+    const auto beyond = static_cast<std::uint32_t>(at % 4);
+    const std::uint32_t count = (beyond + there * bytes + 3) / 4;
+    if (at - beyond < data || at - beyond + 4 * count > data + task.m * task.k * bytes) {
+      for (std::uint32_t i = 0; i < there; ++i) {  // four bytes would be more than the tensor has
+        const Packed one = pack_element<storage>(
+            load_pattern<storage>(task.data, task.k, row, first + i), task.kind);
+        packed.bits |= one.bits << i;
+        packed.invalid |= one.invalid << i;
+      }
+      return packed;
+    }
+    const auto* words = reinterpret_cast<const std::uint32_t*>(at - beyond);
+    std::uint32_t low = words[0];
+#pragma unroll 8
+    for (std::uint32_t i = 0; i < 32 / each; ++i) {
+      const std::uint32_t high = i + 1 < count ? words[i + 1] : 0;
+      add(static_cast<std::uint32_t>((std::uint64_t{high} << 32 | low) >> (8 * beyond)), i);
+      low = high;
+    }
+  }
+  return {packed.bits & low_mask(there), packed.invalid & low_mask(there)};
+}
+
+/// Packs words first_index, first_index + stride, … of a tile of any K and alignment. One thread
+/// calls.
+template <DType storage>
+__device__ void pack_ragged(const TileTask& task, const TileBits& tile, std::uint32_t* words,
+                            std::uint32_t first_index, std::uint32_t stride) {
   const TileRows rows(task.map, tile.first_row);
   const Divisor per_row(tile.words_per_row);
-  for (std::uint32_t i = threadIdx.x; i < tile.total_words(); i += tile_threads) {
+  for (std::uint32_t i = first_index; i < tile.total_words(); i += stride) {
     const std::uint32_t row = per_row.quotient(i);
-    const std::uint32_t w = tile.first_word + i - row * tile.words_per_row;
-    words[i] = task.k == 0
-                   ? 0
-                   : input[rows.source(row) * task.words_per_row + w] & low_mask(task.k - 32 * w);
+    const std::uint32_t first = (tile.first_word + i - row * tile.words_per_row) * 32;
+    Packed packed{0, 0};
+    if (task.k != 0) packed = pack_ragged_word<storage>(task, rows.source(row), first);
+    if (packed.invalid != 0) {
+      report_invalid(task.status, rows.source(row) * task.k + first + lowest_bit(packed.invalid));
+    }
+    words[i] = packed.bits;
   }
 }
 
-/// Any K and alignment: a warp makes one word by ballot.
+/// The same for a whole block. Out of line: the kernels are long, and instructions have to be
+/// fetched too.
 template <DType storage>
-__device__ __noinline__ void pack_tile_ragged(const TileTask& task, TileBits tile,
+__device__ __noinline__ void pack_ragged_tile(const TileTask& task, TileBits tile,
                                               std::uint32_t* words) {
-  const std::uint32_t lane = threadIdx.x % 32;
-  const TileRows rows(task.map, tile.first_row);
-  const Divisor per_row(tile.words_per_row);
-  for (std::uint32_t i = threadIdx.x / 32; i < tile.total_words(); i += tile_threads / 32) {
-    const std::uint32_t row = per_row.quotient(i);
-    const std::uint32_t k = (tile.first_word + i - row * tile.words_per_row) * 32 + lane;
-    const std::uint64_t source = rows.source(row);
-    Packed packed;
-    if (k < task.k) {
-      packed =
-          pack_element<storage>(load_pattern<storage>(task.data, task.k, source, k), task.kind);
-    }
-    if (packed.invalid != 0) report_invalid(task.status, source * task.k + k);
-    const std::uint32_t bits = __ballot_sync(all_lanes, packed.bits != 0);
-    if (lane == 0) words[i] = bits;
-  }
+  pack_ragged<storage>(task, tile, words, threadIdx.x, tile_threads);
 }
 
 /// Pieces of 16 bytes in a tile that is as large as can be.
@@ -360,14 +395,7 @@ __device__ __noinline__ void pack_other_pieces(const TileTask& task, TileBits ti
 template <DType storage>
 __device__ void pack_fetched_tile(const TileTask& task, const TileBits& tile, const uint4* raw,
                                   std::uint32_t* words) {
-  if (!task.wide) {
-    if constexpr (storage == DType::bit) {
-      pack_tile_bits(task, tile, words);
-    } else {
-      pack_tile_ragged<storage>(task, tile, words);
-    }
-    return;
-  }
+  if (!task.wide) return pack_ragged_tile<storage>(task, tile, words);
   __pipeline_wait_prior(0);
   if ((storage == DType::bit || task.kind == ValueKind::binary) &&
       pieces_of<storage>(tile) == tile_pieces<storage>) {
@@ -380,14 +408,7 @@ __device__ void pack_fetched_tile(const TileTask& task, const TileBits& tile, co
 /// The same, straight from the tensor.
 template <DType storage>
 __device__ void pack_tile(const TileTask& task, const TileBits& tile, std::uint32_t* words) {
-  if (!task.wide) {
-    if constexpr (storage == DType::bit) {
-      pack_tile_bits(task, tile, words);
-    } else {
-      pack_tile_ragged<storage>(task, tile, words);
-    }
-    return;
-  }
+  if (!task.wide) return pack_ragged_tile<storage>(task, tile, words);
   with_places<storage>(task, tile, [&](auto place) {
     const auto load = [&](std::uint32_t i) { return __ldcs(place(i)); };
     if (storage != DType::bit && task.kind != ValueKind::binary) {
