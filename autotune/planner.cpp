@@ -67,12 +67,24 @@ double products_in_turns(double m, double n, double units) {
   return least;
 }
 
-/// Slabs of W, all K rows of up to 128 columns, that fit into shared memory one at a time.
-double slabs(double k, double n) {
+/// Columns of a slab of W, all K rows of it, that fit into shared memory: a power of two up to 128.
+double slab_columns(double k) {
   constexpr double shared_bytes = 224 << 10;
   double columns = 128;
   while (columns > 8 && 2 * k * columns > shared_bytes) columns /= 2;
-  return std::ceil(n / columns);
+  return columns;
+}
+
+/// Products of the busiest multiprocessor times their number, where each keeps a slab of W and its
+/// warpgroups take strips of 64 rows in turns (`expand_mma` of bytes).
+double products_in_strips(double m, double k, double n, double units) {
+  const double columns = std::max(slab_columns(k), 64.0);
+  const double slabs = std::ceil(n / columns);
+  if (units == 0) return m * n;
+  const double groups = columns == 64 ? 6 : 3;                    // as many as registers allow
+  const double share = std::max(1.0, std::floor(units / slabs));  // multiprocessors of a slab
+  const double turns = std::ceil(slabs / units) * std::ceil(std::ceil(m / 64) / (share * groups));
+  return turns * groups * 64 * columns * units;
 }
 
 /// Of one product.
@@ -82,6 +94,7 @@ std::vector<Work> compute_work(const Problem& problem, double units) {
   const double n = std::max(problem.n, 1u);
   const double d = problem.density;
   const double elements = mega * m * k;
+  const double slabs = std::ceil(n / slab_columns(k));
   const double turns = mega * products_in_turns(m, n, units) * k;
   const double bits_of_w = bits_of(problem.weights) / 16.0;
   // Of four independent spikes those beyond two.
@@ -98,9 +111,10 @@ std::vector<Work> compute_work(const Problem& problem, double units) {
           {"dense, K or N odd (M·K·N)",
            oddness(problem.k) == 2 || oddness(problem.n) == 2 ? elements * n : 0},
           {"turns of tiles (M·K·N)", turns},
+          {"turns of strips (M·K·N)", mega * products_in_strips(m, k, n, units) * k},
           {"turns of tiles of bit-planes", turns * bits_of_w},
-          {"S for each slab of W", elements * slabs(k, n)},
-          {"nonzeros for each slab of W", elements * d * slabs(k, n)},
+          {"S for each slab of W", elements * slabs},
+          {"nonzeros for each slab of W", elements * d * slabs},
           {"beyond 2:4 (nnz·N)", elements / 4 * beyond_two_of_four * n}};
 }
 

@@ -7,9 +7,9 @@
 /// model is a sum of terms that the work has, each with a rate that is never negative:
 ///
 ///   encode    launch, M·K (more where K is not a multiple of 16), M, nonzeros
-///   product   launch, M·K, M·N, K·N, M, K, nonzeros, nnz·N, M·K·N, the same with tiles that fill
-///             whole turns of the device's multiprocessors, M·K and nonzeros for each slab of W
-///             that fits into shared memory, nonzeros beyond 2:4
+///   product   launch, M·K, M·N, K·N, M, K, nonzeros, nnz·N, M·K·N, the same with tiles or strips
+///             that fill whole turns of the device's multiprocessors, M·K and nonzeros for each
+///             slab of W that fits into shared memory, nonzeros beyond 2:4
 ///
 /// and a correction of what that sum misses at the tuned points nearest in log M, K, N, density,
 /// width of W and of Y: a Gaussian process around the sum. Rates come from ridge regression on

@@ -242,6 +242,29 @@ TEST(Planner, ChoosesWellForShapesOfNetworksThatItHasNotSeen) {
   }
 }
 
+TEST(Planner, ChoosesWellForShapesBetweenThoseThatItHasSeen) {
+  const json report = recorded("planning.json.gz");
+  expect_good(evaluate_planner(report));
+  const PlanEvaluation result = evaluate_planner(report, {}, HoldOut::shapes_and_densities);
+  EXPECT_EQ(result.choices.size(), 260u);
+  EXPECT_LE(result.mean_regret, 0.03);
+  EXPECT_LE(result.p95_regret, 0.10);
+  std::size_t within = 0;
+  std::size_t traces = 0;
+  std::size_t slower = 0;
+  for (const PlanEvaluation::Choice& choice : result.choices) {
+    within += choice.plan.low_us <= choice.chosen_us && choice.chosen_us <= choice.plan.high_us;
+    traces += choice.problem.pattern == "trace";
+    slower += choice.chosen_us > 1.05 * choice.dense_us;
+  }
+  EXPECT_EQ(traces, 5u);
+  // The interval holds nine of ten totals, about.
+  EXPECT_GE(static_cast<double>(within), 0.8 * static_cast<double>(result.choices.size()));
+  // Missed at one shape: 2:4 at 6272 × 4608 × 384 takes a tenth longer than predicted.
+  EXPECT_LE(slower, 2u);
+  EXPECT_LE(result.worst_over_dense, 0.12);
+}
+
 // Six shapes and six densities: nine problems train.
 TEST(Planner, ShapesAreHeldOutToo) {
   const json report = recorded("compute.json");
