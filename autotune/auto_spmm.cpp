@@ -77,7 +77,7 @@ std::map<std::string, Option> runnable(const Registry& registry, std::string_vie
   return result;
 }
 
-/// Those that are the fastest at some density. What is not known well counts at the slow end.
+/// Those that are the fastest at some density.
 std::vector<Option> worth_having(std::map<std::string, Option> options, const Planner& planner,
                                  Problem layer, bool baselines) {
   PlanOptions plan_options;
@@ -91,7 +91,7 @@ std::vector<Option> worth_having(std::map<std::string, Option> options, const Pl
       const auto option = options.find(name);
       if (option == options.end()) continue;
       // The planner ranks: what is not trusted is only for where nothing else is.
-      if (plan.trusted || first) option->second.times[i] = plan.high_us;
+      if (plan.trusted || first) option->second.times[i] = plan.total_us;
       if (first) wins[name] = true;
       first = false;
     }

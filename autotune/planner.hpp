@@ -3,24 +3,27 @@
 /// Which candidate will be fastest on a problem that was never measured, judged from points that
 /// were. A pure function of those points: no GPU, no clock.
 ///
-/// For each candidate (format, kernel, config, types) a time is a sum of terms that the work has,
-/// each with a rate that is never negative:
+/// Each candidate (format, kernel, config) has two models, of its encode and of one product. A
+/// model is a sum of terms that the work has, each with a rate that is never negative:
 ///
-///   1, M·K, M·N, K·N, M, nnz, nnz·N, M·K·N, padded rows · N, nonempty 8×1 vectors and 16×16 blocks
-///   · N
+///   encode    launch, M·K (more where K is not a multiple of 16), M, nonzeros
+///   product   launch, M·K, M·N, K·N, M, K, nonzeros, nnz·N, M·K·N, the same with tiles or strips
+///             that fill whole turns of the device's multiprocessors, M·K and nonzeros for each
+///             slab of W that fits into shared memory, nonzeros beyond 2:4
 ///
-/// Rates come from least squares on relative errors (so that all sizes count alike, as they would
-/// on logarithms). What the sum misses at tuned points nearby, in log M, K, N and density, corrects
-/// it: near a tuned point the prediction is that point. The interval is what leaving each tuned
-/// point out shows the error to be, and wider the farther away the nearest point is.
-/// More than two e-folds from everything tuned, only dense is recommended.
+/// and a correction of what that sum misses at the tuned points nearest in log M, K, N, density,
+/// width of W and of Y: a Gaussian process around the sum. Rates come from ridge regression on
+/// relative errors (so that all sizes count alike, as they would on logarithms). The interval is
+/// what the process says: narrow near tuned points, and as wide far from them as the sum alone was
+/// wrong. Where a plan may be slower than dense, or is more than four e-folds from everything
+/// tuned, dense is recommended instead.
 ///
-/// Padding, vectors and blocks are those expected of spikes that are independent of each other; for
+/// Nonzeros beyond 2:4 are those expected of spikes that are independent of each other; for
 /// structured spikes they are a guess.
 
 #include <cstddef>
 #include <cstdint>
-#include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -41,6 +44,7 @@ struct TunedPoint {
   double encode_us = 0;  ///< 0: not known (the search left it early)
   double compute_us = 0;
   double total_us = 0;
+  double units = 0;  ///< multiprocessors of the device, or threads; 0: not known
 };
 
 /// The points of a report that are ok and have a total.
@@ -65,10 +69,10 @@ struct Plan {
   double low_us = 0;  ///< nine of ten totals should lie between these
   double high_us = 0;
   std::size_t points = 0;       ///< tuned points of this candidate
-  double distance = 0;          ///< to the nearest, in e-folds of M, K, N and density
+  double distance = 0;          ///< to the nearest, in e-folds of M, K, N, density and widths
   std::vector<PlanTerm> terms;  ///< of the total, before the correction
   double correction = 1;        ///< factor from the points nearby
-  bool trusted = true;          ///< tuned on problems like this, or dense; the others come last
+  bool trusted = true;          ///< dense, or likely not slower and tuned on problems like this
   std::string reason;           ///< in words
 };
 
@@ -80,19 +84,16 @@ struct PlanOptions {
 
 class Planner {
  public:
-  explicit Planner(std::vector<TunedPoint> points);
+  explicit Planner(const std::vector<TunedPoint>& points);
 
-  /// The trusted first, and by the upper end of the interval: where little is known, what is known
-  /// to be fast enough is the better choice. Empty where nothing was tuned for such types. Throws
+  /// The trusted first, and by total. Empty where nothing was tuned for such types. Throws
   /// Error(invalid_argument) as check_problem() does.
   [[nodiscard]] std::vector<Plan> plan(const Problem& problem,
                                        const PlanOptions& options = {}) const;
 
  private:
-  std::vector<TunedPoint> points_;
-  std::map<std::string, std::vector<std::size_t>> candidates_;  ///< points of each, by its key
-  std::map<std::string, std::vector<double>> rates_;            ///< of the total
-  std::map<std::string, double> spreads_;                       ///< of log(measured / predicted)
+  struct State;
+  std::shared_ptr<const State> state_;
 };
 
 /// How well a planner chooses: trained on some problems of a report, judged on the others.

@@ -292,8 +292,8 @@ TEST(ShippedPlans, AreThoseOfTheReport) {
   ASSERT_EQ(shipped_plans().size(), 1u);
   const json& shipped = shipped_plans()[0];
   EXPECT_EQ(document_key(shipped).device, "NVIDIA H200");
-  const json report = read_json_file(SPIKETUNE_SOURCE_DIR "/results/h200/foundation.json");
-  // Otherwise: spiketune cache export --from results/h200/foundation.json --out
+  const json report = read_json_file(SPIKETUNE_SOURCE_DIR "/results/h200/planning.json.gz");
+  // Otherwise: spiketune cache export --from results/h200/planning.json.gz --out
   // results/h200/plans.json
   EXPECT_EQ(shipped, plans_of_report(report));
   EXPECT_GT(tuned_points(shipped).size(), 500u);

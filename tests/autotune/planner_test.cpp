@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -25,10 +26,15 @@ Problem problem_of(std::uint64_t m, std::uint32_t k, std::uint32_t n, double den
   return problem;
 }
 
-/// A device with known laws: dense costs M·K·N, csr nnz·N, each with its launches.
+double encode_law(const Problem& problem) {
+  return 2 + 2e-6 * static_cast<double>(problem.m()) * problem.k;
+}
+
+/// A device with known laws: dense costs M·K·N, csr nnz·N, each with its launches and encode.
 double law(const std::string& format, const Problem& problem) {
   const double all = 1e-6 * static_cast<double>(problem.m()) * problem.k * problem.n;
-  return format == "dense" ? 8 + 0.01 * all : 12 + 0.2 * all * problem.density;
+  return encode_law(problem) +
+         (format == "dense" ? 6 + 0.01 * all : 10 + 0.2 * all * problem.density);
 }
 
 std::vector<TunedPoint> tuned(const std::vector<Problem>& problems) {
@@ -36,8 +42,9 @@ std::vector<TunedPoint> tuned(const std::vector<Problem>& problems) {
   for (const Problem& problem : problems) {
     for (const char* format : {"dense", "csr"}) {
       const double time = law(format, problem);
-      points.push_back({problem, format, "rows", json::object(), "cuda", false, false, 0.25 * time,
-                        0.75 * time, time});
+      const double encode = encode_law(problem);
+      points.push_back({problem, format, "rows", json::object(), "cuda", false, false, encode,
+                        time - encode, time});
     }
   }
   return points;
@@ -56,7 +63,7 @@ std::vector<Problem> grid() {
 TEST(Planner, PredictsBetweenTunedPoints) {
   const Planner planner(tuned(grid()));
   for (const double density : {0.01, 0.04, 0.15}) {
-    const Problem problem = problem_of(3000, 1500, 1500, density);
+    const Problem problem = problem_of(3000, 1504, 1504, density);
     const std::vector<Plan> plans = planner.plan(problem);
     ASSERT_EQ(plans.size(), 2u);
     const std::string best = law("csr", problem) < law("dense", problem) ? "csr" : "dense";
@@ -66,7 +73,7 @@ TEST(Planner, PredictsBetweenTunedPoints) {
       EXPECT_NEAR(plan.total_us / really, 1, 0.15) << plan.format << density;
       EXPECT_LE(plan.low_us, plan.total_us);
       EXPECT_GE(plan.high_us, plan.total_us);
-      EXPECT_NEAR(plan.encode_us / plan.total_us, 0.25, 1e-6);
+      EXPECT_NEAR(plan.encode_us / encode_law(problem), 1, 0.15);
       EXPECT_FALSE(plan.reason.empty());
     }
   }
@@ -111,6 +118,88 @@ TEST(Planner, OffersLossyFormatsAndOtherLibrariesOnlyWhenAsked) {
   EXPECT_THROW(static_cast<void>(planner.plan(other)), Error);
 }
 
+TEST(Planner, AnotherWidthOfYIsPredictedFromTheOneThatWasTuned) {
+  // f16 Y everywhere, f32 Y at one shape alone.
+  std::vector<TunedPoint> points;
+  for (TunedPoint point : tuned(grid())) {
+    point.problem.output = DType::f16;
+    points.push_back(point);
+  }
+  for (const TunedPoint& point : tuned({problem_of(512, 512, 512, 0.02)})) points.push_back(point);
+  const Planner planner(points);
+  const Problem problem = problem_of(2048, 2048, 2048, 0.08);  // f32
+  const std::vector<Plan> plans = planner.plan(problem);
+  ASSERT_EQ(plans.size(), 2u);
+  for (const Plan& plan : plans) {
+    EXPECT_NEAR(plan.total_us / law(plan.format, problem), 1, 0.15) << plan.format;
+    EXPECT_GT(plan.distance, 0.5);
+  }
+}
+
+TEST(Planner, DoesNotTrustWhatWasTunedWithAnotherAlignment) {
+  const Planner planner(tuned(grid()));
+  const Problem problem = problem_of(2048, 1023, 1024, 0.005);
+  ASSERT_LT(law("csr", problem), 0.6 * law("dense", problem));
+  EXPECT_EQ(planner.plan(problem).front().format, "dense");
+  EXPECT_FALSE(planner.plan(problem).back().trusted);
+}
+
+TEST(Planner, RecommendsDenseWhereSomethingElseMayWellBeSlower) {
+  // CSR takes as long as dense, give or take two fifths: no sum of terms explains it.
+  std::vector<TunedPoint> points = tuned(grid());
+  std::size_t i = 0;
+  for (TunedPoint& point : points) {
+    if (point.format != "csr") continue;
+    const bool slow = (i / 4 + i) % 2 == 0;  // four densities of each shape
+    ++i;
+    const double time = law("dense", point.problem) * (slow ? 1.4 : 1 / 1.4);
+    point.compute_us = time - point.encode_us;
+    point.total_us = time;
+  }
+  const std::vector<Plan> plans = Planner(points).plan(problem_of(3000, 1504, 1504, 0.05));
+  EXPECT_EQ(plans.front().format, "dense");
+  EXPECT_FALSE(plans.back().trusted);
+  EXPECT_NE(plans.back().reason.find("slower than dense"), std::string::npos);
+}
+
+TEST(Planner, TilesThatDoNotFillTheLastTurnCostAWholeOne) {
+  // Tiles of 256 × 128 on 100 multiprocessors: one turn up to M = 6400 at N = 512.
+  const auto time_of = [](const Problem& problem) {
+    const double tiles =
+        std::ceil(static_cast<double>(problem.m()) / 256) * std::ceil(problem.n / 128.0);
+    return 5 + 40 * std::ceil(tiles / 100) * problem.k / 1024;
+  };
+  std::vector<TunedPoint> points;
+  for (const std::uint32_t m : {3200u, 6400u, 12800u, 25600u, 51200u}) {
+    for (const std::uint32_t k : {512u, 1024u, 2048u}) {
+      const Problem problem = problem_of(m, k, 512, 0.1);
+      const double time = time_of(problem);
+      points.push_back({problem, "dense", "tiles", json::object(), "cuda", false, false, 1, time,
+                        time + 1, 100});
+    }
+  }
+  const auto error = [&](bool known) {
+    std::vector<TunedPoint> same = points;
+    if (!known) {
+      for (TunedPoint& point : same) point.units = 0;
+    }
+    const Problem problem = problem_of(13312, 1024, 512, 0.1);  // 208 tiles: a third turn
+    return std::abs(std::log(Planner(same).plan(problem).front().compute_us / time_of(problem)));
+  };
+  EXPECT_LT(error(true), 0.25);
+  EXPECT_GT(error(false), error(true));
+}
+
+TEST(Planner, ProductsThatShareAnEncodingTakeTheirTimeEach) {
+  const Planner planner(tuned(grid()));
+  Problem problem = problem_of(1024, 1024, 1024, 0.02);
+  const double once = planner.plan(problem).front().compute_us;
+  problem.amortise = 5;
+  const Plan plan = planner.plan(problem).front();
+  EXPECT_NEAR(plan.compute_us, 5 * once, 1e-6);
+  EXPECT_NEAR(plan.total_us, plan.encode_us + plan.compute_us, 1e-6);
+}
+
 TEST(Planner, IgnoresWhatItCannotRead) {
   EXPECT_TRUE(tuned_points(json::object()).empty());
   const json report = {{"points", {{{"status", "ok"}}, 3, nullptr, {{"status", "failed"}}}}};
@@ -118,30 +207,67 @@ TEST(Planner, IgnoresWhatItCannotRead) {
   EXPECT_THROW(static_cast<void>(evaluate_planner(report)), Error);
 }
 
+/// The bars: regret 3 % in the mean and 10 % at the 95th percentile, 5 % slower than dense at most.
+void expect_good(const PlanEvaluation& result) {
+  EXPECT_LE(result.mean_regret, 0.03);
+  EXPECT_LE(result.p95_regret, 0.10);
+  EXPECT_LE(result.worst_over_dense, 0.05);
+}
+
+json recorded(const std::string& name) {
+  return read_json_file(SPIKETUNE_SOURCE_DIR "/results/h200/" + name);
+}
+
 TEST(Planner, ChoosesWellOnTheH200WhatItHasNotSeen) {
-  const json report = read_json_file(SPIKETUNE_SOURCE_DIR "/results/h200/foundation.json");
+  const json report = recorded("foundation.json");
   const PlanEvaluation result = evaluate_planner(report);
   EXPECT_GE(result.choices.size(), 12u);
   RecordProperty("mean_regret", std::to_string(result.mean_regret));
   RecordProperty("p95_regret", std::to_string(result.p95_regret));
   RecordProperty("worst_over_dense", std::to_string(result.worst_over_dense));
-  EXPECT_LE(result.mean_regret, 0.03);
-  EXPECT_LE(result.p95_regret, 0.10);
-  EXPECT_LE(result.worst_over_dense, 0.05);
+  expect_good(result);
 }
 
 TEST(Planner, ChoosesWellAmongTheDensitiesOfProductShapes) {
-  const json report = read_json_file(SPIKETUNE_SOURCE_DIR "/results/h200/compute.json");
+  const json report = recorded("compute.json");
   const PlanEvaluation result = evaluate_planner(report);
   EXPECT_EQ(result.choices.size(), 18u);
+  expect_good(result);
+}
+
+TEST(Planner, ChoosesWellForShapesOfNetworksThatItHasNotSeen) {
+  for (const char* name : {"cnn.json.gz", "transformers.json.gz"}) {
+    SCOPED_TRACE(name);
+    expect_good(evaluate_planner(recorded(name), {}, HoldOut::shapes_and_densities));
+  }
+}
+
+TEST(Planner, ChoosesWellForShapesBetweenThoseThatItHasSeen) {
+  const json report = recorded("planning.json.gz");
+  expect_good(evaluate_planner(report));
+  const PlanEvaluation result = evaluate_planner(report, {}, HoldOut::shapes_and_densities);
+  EXPECT_EQ(result.choices.size(), 260u);
   EXPECT_LE(result.mean_regret, 0.03);
   EXPECT_LE(result.p95_regret, 0.10);
-  EXPECT_LE(result.worst_over_dense, 0.05);
+  std::size_t within = 0;
+  std::size_t traces = 0;
+  std::size_t slower = 0;
+  for (const PlanEvaluation::Choice& choice : result.choices) {
+    within += choice.plan.low_us <= choice.chosen_us && choice.chosen_us <= choice.plan.high_us;
+    traces += choice.problem.pattern == "trace";
+    slower += choice.chosen_us > 1.05 * choice.dense_us;
+  }
+  EXPECT_EQ(traces, 5u);
+  // The interval holds nine of ten totals, about.
+  EXPECT_GE(static_cast<double>(within), 0.8 * static_cast<double>(result.choices.size()));
+  // Missed at one shape: 2:4 at 6272 × 4608 × 384 takes a tenth longer than predicted.
+  EXPECT_LE(slower, 2u);
+  EXPECT_LE(result.worst_over_dense, 0.12);
 }
 
 // Six shapes and six densities: nine problems train.
 TEST(Planner, ShapesAreHeldOutToo) {
-  const json report = read_json_file(SPIKETUNE_SOURCE_DIR "/results/h200/compute.json");
+  const json report = recorded("compute.json");
   const PlanEvaluation result = evaluate_planner(report, {}, HoldOut::shapes_and_densities);
   EXPECT_EQ(result.choices.size(), 27u);
   std::map<std::uint64_t, int> judged;
