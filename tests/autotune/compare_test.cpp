@@ -1,15 +1,20 @@
 #include "spiketune/autotune/compare.hpp"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
 #include <map>
+#include <memory>
 #include <random>
 #include <set>
 #include <sstream>
 #include <string>
 #include <vector>
 
+#include "spiketune/autotune/replay.hpp"
 #include "spiketune/autotune/report.hpp"
 #include "spiketune/core/error.hpp"
 
@@ -281,6 +286,33 @@ std::set<std::string> kernels_with(const json& comparison, const char* verdict) 
   return names;
 }
 
+/// The least share, over the quantities and modes, of points that are same or undecided.
+double least_unchanged(const json& comparison) {
+  double least = 1;
+  for (const json& family : comparison["families"]) {
+    const auto count = [&](const char* verdict) { return family["counts"][verdict].get<double>(); };
+    const double unchanged = count("same") + count("undecided");
+    least = std::min(least, unchanged / (unchanged + count("faster") + count("slower")));
+  }
+  return least;
+}
+
+/// What a sweep of the replay device writes that has this recording.
+json replayed(const json& recording) {
+  const std::string path =
+      ::testing::TempDir() + "spiketune-compare-" + std::to_string(getpid()) + ".json";
+  std::ofstream(path) << recording.dump();
+  SweepOptions options;
+  options.argv = {"test"};
+  options.selection.all_configs = true;
+  const auto read = std::make_shared<const RecordedReport>(RecordedReport::read(path));
+  std::filesystem::remove(path);
+  const ReplayPlan plan = plan_replay(*read, options);
+  std::vector<std::unique_ptr<Executor>> executors;
+  executors.push_back(make_replay_executor(read, plan.recorded));
+  return run_sweep(plan.plan, executors, options).report();
+}
+
 struct PointCount {
   std::size_t slower_of_kernel = 0;
   std::size_t changed_others = 0;
@@ -342,6 +374,7 @@ TEST(Compare, FindsNothingWhereNothingChanged) {
           compare_reports(recorded(), measured_again(recorded(), seed, drift, "", 1));
       EXPECT_EQ(kernels_with(result, "slower"), std::set<std::string>{});
       EXPECT_EQ(kernels_with(result, "faster"), std::set<std::string>{});
+      EXPECT_GE(least_unchanged(result), 0.97);
       const PointCount count = count_points(result, "");
       changed += count.changed_others;
       points += count.all;
@@ -350,6 +383,31 @@ TEST(Compare, FindsNothingWhereNothingChanged) {
     }
   }
   EXPECT_LE(changed, points / 1000);
+}
+
+// The same, swept by the replay device: two runs of one build, then one of a slower build.
+TEST(Compare, TellsReplayedBuildsApart) {
+  const json base = replayed(recorded());
+  const json again = replayed(measured_again(recorded(), 4, 0.003, "", 1));
+  const json same = compare_reports(base, again);
+  EXPECT_GE(least_unchanged(same), 0.97);
+  EXPECT_EQ(kernels_with(same, "slower"), std::set<std::string>{});
+  EXPECT_EQ(kernels_with(same, "faster"), std::set<std::string>{});
+  EXPECT_FALSE(kernel_slower(same));
+  const json slowed = replayed(measured_again(recorded(), 5, 0.003, "csr.row_gather", 1.05));
+  const json found = compare_reports(base, slowed);
+  EXPECT_EQ(found["points"].size(), 560u);
+  EXPECT_EQ(kernels_with(found, "slower"), std::set<std::string>{"csr (row_gather)"});
+  EXPECT_EQ(kernels_with(found, "faster"), std::set<std::string>{});
+  for (const json& family : found["families"]) {
+    const bool encode = family["quantity"] == "encode";
+    for (const json& kernel : family["kernels"]) {
+      if (kernel["name"] != "csr (row_gather)") continue;
+      EXPECT_FALSE(encode);
+      EXPECT_EQ(kernel["verdict"], "slower") << family["quantity"] << family["mode"];
+      EXPECT_NEAR(kernel["ratio"].get<double>(), 1.05, 0.01);
+    }
+  }
 }
 
 TEST(Compare, BlamesNoKernelForAShiftOfAll) {
