@@ -47,7 +47,8 @@ class AnyEncoding {
                                                         const nlohmann::json& config,
                                                         const WeightView& weights,
                                                         const OutputView& output) = 0;
-  /// The last encode left the spikes where they were: they are the encoding.
+  /// The last encode left the spikes where they were, which are the encoding: it enqueued nothing,
+  /// and is not timed but counted as 0.
   [[nodiscard]] virtual bool views() const { return false; }
   /// Enqueues a copy of the counters to host memory, which is better pinned (allocate_pinned()).
   virtual void post_status(EncodeStatus* to) = 0;

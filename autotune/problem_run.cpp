@@ -18,6 +18,17 @@ constexpr double preparing_share = 0.3;
 
 using Group = std::vector<std::unique_ptr<EncodingRun>>;
 
+/// An encode that enqueues nothing: two events with nothing between them would show their own time.
+class NothingToTime final : public Trial {
+ public:
+  void sample(unsigned count, std::vector<double>& samples) override {
+    samples.insert(samples.end(), count, 0.0);
+  }
+  std::vector<std::string> notes() const override {
+    return {"the spikes are multiplied where they lie: there is nothing to encode"};
+  }
+};
+
 bool any_failed(const EncodingRun& run) {
   return std::any_of(run.kernels.begin(), run.kernels.end(), [](const KernelRun& kernel) {
     return kernel.point.status == PointStatus::failed;
@@ -168,7 +179,12 @@ void ProblemRun::add_series(EncodingRun& run) {
       Series& series = pair[static_cast<std::size_t>(mode)];
       series.rule = options_.rule;
       try {
-        series.trial = backend_.meter().prepare({work, synchronous}, mode);
+        if (work) {
+          series.trial = backend_.meter().prepare({work, synchronous}, mode);
+        } else {
+          series.rule.max_samples = std::min(StopRule::least_samples, series.rule.max_samples);
+          series.trial = std::make_unique<NothingToTime>();
+        }
         series_.push_back(&series);
         owners_.push_back(owners);
       } catch (const std::exception& error) {
@@ -177,7 +193,9 @@ void ProblemRun::add_series(EncodingRun& run) {
     }
   };
   const bool encode_alone = !options_.only_total || run.kernels.front().point.kernel == no_kernel;
-  if (encode_alone) start(run.series, run.encode, waits, candidates_of(run));
+  if (encode_alone) {
+    start(run.series, run.encoding->views() ? nullptr : run.encode, waits, candidates_of(run));
+  }
   for (KernelRun& kernel : run.kernels) {
     if (kernel.point.status != PointStatus::ok || kernel.point.kernel == no_kernel) continue;
     const std::vector<std::size_t> owner{kernel.point.index};

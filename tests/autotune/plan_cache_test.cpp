@@ -101,6 +101,15 @@ TEST_F(PlanCacheTest, KeepsWhatAPlannerNeeds) {
   EXPECT_TRUE(notices_.empty());
 }
 
+TEST_F(PlanCacheTest, AnEncodeMayTakeNoTime) {
+  json report = report_of({0.1, 0.2});
+  report["points"][0]["encode_us"] = {{"median", 0}, {"samples", {0, 0, 0}}};
+  report["points"][1]["compute_us"] = {{"median", 0}, {"samples", {0, 0, 0}}};
+  const json plans = plans_of_report(report);
+  ASSERT_EQ(plans["points"].size(), 1u);
+  EXPECT_EQ(plans["points"][0]["encode_us"]["median"], 0);
+}
+
 TEST_F(PlanCacheTest, AnOlderMeasurementDoesNotReplaceANewerOne) {
   cache().add(plans_of_report(report_of({0.1}, 10, "2026-02-01T00:00:00Z")));
   cache().add(plans_of_report(report_of({0.1}, 99, "2026-01-01T00:00:00Z")));

@@ -220,6 +220,34 @@ TEST(Sweep, EncodesOnly) {
   }
 }
 
+// Between two events there is time even where nothing happens.
+TEST(Sweep, AnEncodeThatEnqueuesNothingTakesNoTime) {
+  Registry registry;
+  add_host_formats(registry);
+  SweepOptions options = quick_options();
+  options.selection.formats = {"bytes"};
+  options.entries.front().base.input = DType::u8;
+  for (const bool encode_only : {false, true}) {
+    options.selection.encode_only = encode_only;
+    const json point = sweep(registry, options).at("points").at(0);
+    ASSERT_EQ(point.at("status"), "ok") << point.at("reason");
+    for (const char* key : {"encode_us", "encode_hot_us"}) {
+      EXPECT_EQ(point.at(key).at("median"), 0);
+      EXPECT_EQ(point.at(key).at("samples"), json({0, 0, 0}));
+    }
+    EXPECT_EQ(point.at("total_us").is_null(), encode_only);
+    if (!encode_only) {
+      EXPECT_GT(point.at("total_us").at("median"), 0);
+    }
+    EXPECT_NE(point.at("notes").dump().find("nothing to encode"), std::string::npos);
+  }
+  options.entries.front().base.input = DType::bit;  // which have to become bytes
+  options.selection.encode_only = false;
+  const json point = sweep(registry, options).at("points").at(0);
+  EXPECT_GT(point.at("encode_us").at("median"), 0);
+  EXPECT_FALSE(point.contains("notes"));
+}
+
 TEST(Sweep, EveryKindTypeAndOrderIsRight) {
   Registry registry;
   add_host_formats(registry);
