@@ -7,7 +7,7 @@ const charts = (() => {
     dense: ["dense", "circle"],
     csr: ["blue", "circle"],
     coo: ["blue", "cross"],
-    csc: ["sky", "triangle-down"],
+    csc: ["blue", "triangle-down"],
     ell: ["green", "square"],
     sell: ["green", "triangle-up"],
     hyb: ["green", "diamond"],
@@ -16,7 +16,7 @@ const charts = (() => {
     two_four: ["purple", "diamond"],
     vnm: ["purple", "triangle-down"],
     bitmap: ["orange", "square"],
-    bytes: ["orange", "triangle-up"],
+    bytes: ["sky", "triangle-up"],
   };
   const OTHER_SHAPES = ["circle", "square", "triangle-up", "diamond", "triangle-down", "cross"];
   const FORMATS = Object.keys(STYLES);
@@ -24,7 +24,7 @@ const charts = (() => {
   // ---- numbers as people read them ----
 
   function significant(value) {
-    return Math.abs(value) >= 99.95 ? String(Math.round(value)) : value.toPrecision(3);
+    return value === 0 ? "0" : Math.abs(value) >= 99.95 ? String(Math.round(value)) : value.toPrecision(3);
   }
   function time(us) {
     if (us == null) return "–";

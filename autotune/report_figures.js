@@ -72,8 +72,7 @@ async function makeFigures(style) {
   }
 
   const shared = { theme, width: WIDTH };
-  const map = views.map(shared);
-  if (map) await add("winner-map", map, []);
+  for (const map of views.map(shared)) await add("winner-map", map, []);
   for (const { name, spec } of views.floors(shared)) await add("floors-" + name, spec, []);
   for (const [index, curve] of model.data.curves.entries()) {
     const lines = views.positive(views.linesOf(index));

@@ -14,7 +14,7 @@
 
   // One column a density while they are few and most cells are taken, else the ranges between 1, 2
   // and 5 times powers of ten.
-  function columnsOf(densities, rows) {
+  function mapColumns(densities, rows) {
     const rounded = (d) => Number(d.toPrecision(2));
     const exact = [...new Set(densities.map(rounded))].sort((a, b) => a - b);
     const full = densities.length >= EXACT_FILL * rows * exact.length;
@@ -48,7 +48,7 @@
   function cellWords(cell) {
     const times = (value) => (value >= 99.5 ? value.toFixed(0) : value.toPrecision(value < 1 ? 2 : 3)) + "×";
     if (cell.format !== "dense") return cell.speedup == null ? time(cell.total) : times(cell.speedup);
-    return cell.sparse == null ? time(cell.total) : `(${times(cell.total / cell.sparse)})`;
+    return cell.other == null ? time(cell.total) : `(${times(cell.total / cell.other)})`;
   }
 
   // What tells workloads apart is often last: a long label loses its middle.
@@ -58,12 +58,12 @@
     return label.slice(0, letters - tail - 1).trimEnd() + "…" + label.slice(-tail).trimStart();
   }
 
-  // `cells`: { c, d, i, format, color, speedup, sparse, total, tie, tip }; `rows`: { c, label }.
-  function winnerMap({ cells, rows, theme, width }) {
+  // `cells`: { c, d, i, format, color, speedup, other, total, tie, tip }; `rows`: { c, label, workload },
+  // the label beginning with the workload; `columns`: of mapColumns.
+  function winnerMap({ cells, rows, columns, theme, width }) {
     const narrow = width < 640;
     const margin = { left: narrow ? 4 : 292, right: 4, top: narrow ? 40 : 26, bottom: 4 };
     const inner = width - margin.left - margin.right;
-    const columns = columnsOf(cells.map((cell) => cell.d), rows.length);
     const pitchX = inner / columns.labels.length;
     const high = 36;
     const pitchY = narrow ? high + 22 : high + 4;
@@ -82,9 +82,17 @@
         return {
           ...cell, x: column * pitchX + 2 + k * wide, y: row * pitchY + (narrow ? 20 : 0), w: wide - (group.length > 1 ? 1 : 0),
           fill: toHex(rgb), ink: inkOn(rgb), stroke: theme.series[cell.color], dash: cell.tie ? [3, 2] : [],
-          name: wide >= 34 ? cell.format : "", words: wide < 34 ? "" : columns.exact || wide < 84 ? cellWords(cell) : `${cellWords(cell)} at ${density(cell.d)}`, room: wide - 4,
+          name: wide >= 34 ? cell.format : "", words: wide < 34 ? "" : columns.exact || wide < 84 ? cellWords(cell) : `${cellWords(cell)} at ${density(cell.d)}`, room: wide - (narrow ? 1 : 4),
         };
       });
+    });
+    // Beside its cells, two lines high, a row has room for its workload and for the rest of its label.
+    const lines = rows.flatMap((row, k) => {
+      const line = (text, letters, dy, fill) => ({ text: shortened(text, letters), y: k * pitchY + dy, fill });
+      if (narrow) return [line(row.label, Math.floor(inner / 7), 10, theme.ink)];
+      const rest = row.label.slice(row.workload.length).trim();
+      if (!row.workload || !rest) return [line(row.label, 44, high / 2, theme.ink)];
+      return [line(row.workload, 44, 11, theme.ink), line(rest, 44, 26, theme.muted)];
     });
     const text = (field, dy, size, weight) => ({
       type: "text", interactive: false, from: { data: "cells" },
@@ -101,7 +109,7 @@
       width: inner, height: pitchY * rows.length, autosize: "none", padding: margin, config: config(theme),
       data: [
         { name: "cells", values: placed },
-        { name: "rows", values: rows.map((row, k) => ({ ...row, label: shortened(row.label, narrow ? Math.floor(inner / 7) : 39), y: k * pitchY + (narrow ? 10 : high / 2) })) },
+        { name: "rows", values: lines },
         { name: "columns", values: columns.labels.map((label, k) => ({ label: narrow ? label.replace(" %", "") : label, x: (k + 0.5) * pitchX })) },
       ],
       marks: [
@@ -118,7 +126,7 @@
           encode: {
             enter: {
               x: { value: narrow ? 2 : -10 }, y: { field: "y" }, align: { value: narrow ? "left" : "right" }, baseline: { value: "middle" },
-              text: { field: "label" }, limit: { value: narrow ? inner : margin.left - 14 }, fontSize: { value: 12 },
+              text: { field: "text" }, limit: { value: narrow ? inner : margin.left - 14 }, fontSize: { value: 12 }, fill: { field: "fill" },
             },
           },
         },
@@ -132,8 +140,8 @@
             },
           },
         },
-        text("name", 12, narrow ? 10 : 11.5, 600),
-        text("words", 26, narrow ? 9.5 : 10.5, 400),
+        text("name", 12, narrow ? 9 : 11.5, 600),
+        text("words", 26, narrow ? 9 : 10.5, 400),
       ],
     };
   }
@@ -242,5 +250,5 @@
     };
   }
 
-  Object.assign(charts, { winnerMap, floors, encoders, shadeOf });
+  Object.assign(charts, { mapColumns, winnerMap, floors, encoders, shadeOf });
 })();

@@ -67,7 +67,7 @@ const model = (() => {
     const list = [...found.values()].filter((problem) => problem.point);
     for (const problem of list) {
       problem.ranking = [...problem.best.values()].sort((a, b) => totalOf(a) - totalOf(b));
-      problem.sparse = problem.ranking.find((p) => p.f !== "dense");
+      problem.other = problem.ranking.find((p) => p.f !== "dense");
     }
     return list;
   }

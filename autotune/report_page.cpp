@@ -56,15 +56,26 @@ std::string summary_html(const Summary& summary, std::string_view mode, bool sho
   std::string html = fmt::format("<div data-mode=\"{}\"{}>\n", mode, shown ? "" : " hidden");
   html += "<p class=\"asked\">" + sentence_html(summary.asked) + "</p>\n";
   html += "<p class=\"answer\">" + sentence_html(summary.answer) + "</p>\n";
-  html += "<ul class=\"by-workload\">\n";
+  if (!summary.quantised.empty()) {
+    html += "<p class=\"answer\">" + sentence_html(summary.quantised) + "</p>\n";
+  }
+  std::string list = "<ul class=\"by-workload\">\n";
   for (const auto& [label, words] : summary.curves) {
-    html += "<li><b>" + escape_html(label) + "</b>: " + sentence_html(words) + "</li>\n";
+    list += "<li><b>" + escape_html(label) + "</b>: " + sentence_html(words) + "</li>\n";
   }
-  html += "</ul>\n<ul class=\"remarks\">\n";
+  list += "</ul>\n";
+  std::string remarks = "<ul class=\"remarks\">\n";
   for (const auto& remark : summary.remarks) {
-    html += "<li>" + sentence_html(remark) + "</li>\n";
+    remarks += "<li>" + sentence_html(remark) + "</li>\n";
   }
-  return html + "</ul>\n</div>\n";
+  remarks += "</ul>\n";
+  if (summary.more_curves == 0) return html + list + remarks + "</div>\n";
+  // A few of many say little: they make room for the question about one.
+  return html + remarks +
+         fmt::format(
+             "<details><summary>The first {} of {} workloads in words</summary>\n{}"
+             "</details>\n</div>\n",
+             summary.curves.size(), summary.curves.size() + summary.more_curves, list);
 }
 
 /// Replaces each {{name}} of the template, once: what is put in is not looked at again.

@@ -156,13 +156,14 @@
 
   function shadeLegend() {
     const box = (speedup, words) => element("span", {}, element("i", { style: `background: color-mix(in srgb, var(--series-blue) ${Math.round(100 * charts.shadeOf(speedup))}%, var(--page))` }), words);
-    return element("p", { class: "part-legend" }, box(1, "as fast as dense"), box(2, "2×"), box(4, "4×"), box(8, "8× or more"), element("span", {}, "grey: dense wins, in brackets the best sparse format"), element("span", {}, "dashed edge: within the noise of another format"));
+    return element("p", { class: "part-legend" }, box(1, "as fast as dense"), box(2, "2×"), box(4, "4×"), box(8, "8× or more"), element("span", {}, "grey: dense wins, in brackets the best other format"), element("span", {}, "dashed edge: within the noise of another format"));
   }
   function buildMap() {
     const body = byId("winner-map");
     addPanel(body, body, (add, host) => {
-      const map = views.map({ theme: theme(), width: state.width });
-      if (!map) {
+      // A drawing is not broken between sheets: on paper the map is in parts.
+      const maps = views.map({ theme: theme(), width: state.width, most: root.classList.contains("printing") ? 24 : Infinity });
+      if (!maps.length) {
         host.append(element("p", { class: "note" }, "No product was measured and found correct."));
         return;
       }
@@ -170,7 +171,7 @@
         finder.choose(datum.c, datum.d);
         byId("find").scrollIntoView({ block: "start" });
       };
-      add("", map, { legend: shadeLegend(), open });
+      maps.forEach((map, k) => add("", map, { legend: k ? null : shadeLegend(), open }));
     });
   }
 
@@ -197,7 +198,7 @@
     const limit = (value, open) => charts.density(value) + (open ? " or beyond" : "");
     const items = [...list].sort((a, b) => a.density - b.density).map((c) => element("li", {},
       element("b", {}, `${c.a} = ${c.b} at ${charts.density(c.density)}`),
-      ` (${limit(c.low, c.low_open)} to ${limit(c.high, c.high_open)}), cheaper below: ${c.faster_below}`));
+      c.low_open && c.high_open ? " (within the noise at any density)" : ` (${limit(c.low, c.low_open)} to ${limit(c.high, c.high_open)}), cheaper below: ${c.faster_below}`));
     return element("ul", { class: "crossovers" }, ...items);
   }
 
@@ -344,7 +345,7 @@
     addEventListener("beforeprint", () => {
       root.classList.add("printing");
       state.width = PAPER;
-      for (const details of document.querySelectorAll("details.source")) details.open = true;
+      for (const details of document.querySelectorAll("#summary details, details.source")) details.open = true;
       panels.forEach(drawPanel);
     });
     addEventListener("afterprint", () => {

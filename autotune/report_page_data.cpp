@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <map>
 
 #include "spiketune/autotune/analysis.hpp"
 #include "spiketune/autotune/combine.hpp"
@@ -50,6 +51,7 @@ json packed_point(const json& point, std::size_t curve) {
   };
   if (flag(point, "baseline")) result["baseline"] = true;
   if (flag(point, "lossy")) result["lossy"] = true;
+  if (multiplies_zeros(point)) result["zeros"] = true;
   if (number(point, "source").value_or(0) > 0) result["src"] = child(point, "source");
   add("config", child(point, "config"));
   add("reason", child(point, "reason"));
@@ -89,14 +91,26 @@ json packed_parts(const json& point, json (*pack)(const json&)) {
   return none ? json(nullptr) : parts;
 }
 
+/// What curves have in common that differ in W's type, and Y's with it.
+std::string layer_of(const ReportCurve& curve) {
+  json problem = curve.problem;
+  problem.erase("weights");
+  problem.erase("output");
+  return curve.backend + problem.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
 json packed_curves(const ReportCurves& curves) {
   json result = json::array();
+  std::map<std::string, std::size_t> layers;
   for (const auto& curve : curves.curves) {
+    const std::size_t layer = layers.try_emplace(layer_of(curve), layers.size()).first->second;
     result.push_back({{"workload", text(curve.problem, "workload")},
                       {"shape", curve.shape},
                       {"label", curve.label},
                       {"detail", curve.detail},
                       {"backend", curve.backend},
+                      {"layer", layer},
+                      {"weights", text(curve.problem, "weights")},
                       {"amortise", number(curve.problem, "amortise").value_or(1)}});
   }
   return result;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -31,6 +32,7 @@ constexpr std::size_t kCurvesInWords = 6;
 /// Three significant digits, with the zeros that say so.
 std::string significant(double value) {
   if (!std::isfinite(value)) return "?";
+  if (value == 0) return "0";
   if (std::abs(value) >= 99.95) return fmt::format("{:.0f}", value);
   return fmt::format("{:#.3g}", value);
 }
@@ -49,6 +51,13 @@ std::string plural(std::size_t count, const char* noun) {
 /// A value of a problem as text, whatever its type.
 std::string value_text(const json& value) {
   if (value.is_string()) return value.get<std::string>();
+  if (value.is_object()) {
+    std::string members;
+    for (const auto& [key, member] : value.items()) {
+      members += (members.empty() ? "" : ", ") + key + " " + value_text(member);
+    }
+    return members;
+  }
   return value.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
@@ -93,7 +102,7 @@ void name_curves(std::vector<ReportCurve>& curves) {
     curve.detail = fmt::format("M × K × N = {}", curve.shape);
     for (const auto& field : kFields) {
       const json& value = child(curve.problem, field.key);
-      if (value.is_null()) continue;
+      if (value.empty()) continue;  // null, or no parameters
       const std::string part = fmt::format(" · {} {}", field.name, value_text(value));
       curve.detail += part;
       const bool varies = std::any_of(curves.begin(), curves.end(), [&](const ReportCurve& other) {
@@ -110,31 +119,37 @@ void name_curves(std::vector<ReportCurve>& curves) {
 /// What happened on one problem, as the summary tells it.
 struct Outcome {
   double density = 0;
-  json winner;                        ///< an entry of compute_winners
-  std::optional<double> best_sparse;  ///< least total of a format other than dense
-  std::string best_sparse_format;
+  json winner;                     ///< an entry of compute_winners
+  std::optional<double> other_us;  ///< least total of a format other than dense
+  std::string best_other;
 };
 
 bool dense_won(const Outcome& outcome) {
   return text(outcome.winner, "format") == "dense";
 }
 
-/// How many times as long the best sparse format takes where dense wins.
-std::optional<double> sparse_over_dense(const Outcome& outcome) {
+/// W in integers, whose product is not that of the weights which a network was trained with.
+bool is_quantised(const Outcome& outcome) {
+  const std::string weights = text(child(outcome.winner, "problem"), "weights");
+  return weights == "s8" || weights == "s4";
+}
+
+/// How many times as long the best other format takes where dense wins.
+std::optional<double> other_over_dense(const Outcome& outcome) {
   const auto total = number(outcome.winner, "total_us");
-  if (!outcome.best_sparse || !total) return std::nullopt;
-  return *outcome.best_sparse / *total;
+  if (!outcome.other_us || !total) return std::nullopt;
+  return *outcome.other_us / *total;
 }
 
 std::map<std::size_t, std::vector<Outcome>> outcomes_by_curve(const json& points,
                                                               const ReportCurves& curves) {
-  json sparse_points = points;
-  for (auto& point : sparse_points) {
+  json other_points = points;
+  for (auto& point : other_points) {
     if (text(point, "format") == "dense") point["status"] = "skipped";
   }
-  std::map<std::string, json> best_sparse;
-  for (const auto& winner : compute_winners(sparse_points)) {
-    best_sparse[key_of(child(winner, "problem"), text(winner, "backend"))] = winner;
+  std::map<std::string, json> best_other;
+  for (const auto& winner : compute_winners(other_points)) {
+    best_other[key_of(child(winner, "problem"), text(winner, "backend"))] = winner;
   }
   std::map<std::size_t, std::vector<Outcome>> result;
   for (const auto& winner : compute_winners(points)) {
@@ -142,10 +157,10 @@ std::map<std::size_t, std::vector<Outcome>> outcomes_by_curve(const json& points
     outcome.density = number(child(winner, "problem"), "density")
                           .value_or(std::numeric_limits<double>::quiet_NaN());
     outcome.winner = winner;
-    const auto sparse = best_sparse.find(key_of(winner["problem"], text(winner, "backend")));
-    if (sparse != best_sparse.end()) {
-      outcome.best_sparse = number(sparse->second, "total_us");
-      outcome.best_sparse_format = text(sparse->second, "format");
+    const auto other = best_other.find(key_of(winner["problem"], text(winner, "backend")));
+    if (other != best_other.end()) {
+      outcome.other_us = number(other->second, "total_us");
+      outcome.best_other = text(other->second, "format");
     }
     result[curves.find(winner)].push_back(std::move(outcome));
   }
@@ -182,10 +197,10 @@ std::string run_words(const std::vector<Outcome>& outcomes, std::size_t first, s
   }
   if (dense_won(from)) {
     // The margin grows with the density: the far end of the run says most.
-    const auto margin = sparse_over_dense(to);
+    const auto margin = other_over_dense(to);
     if (margin) {
-      result += fmt::format(" ({}, the best sparse format, takes {} as long{})",
-                            to.best_sparse_format, format_ratio(*margin),
+      result += fmt::format(" ({}, the best other format, takes {} as long{})", to.best_other,
+                            format_ratio(*margin),
                             first == last ? "" : " at " + density_words(to.density));
     }
   } else if (const auto speedup = number(from.winner, "speedup_over_dense")) {
@@ -201,7 +216,6 @@ std::string interval_words(const json& crossover) {
   if (!low || !high) return "";
   const bool open_low = flag(crossover, "low_open");
   const bool open_high = flag(crossover, "high_open");
-  if (open_low && open_high) return " (the noise allows any density measured)";
   if (open_low) return " (noise: anything below " + format_density(*high) + ")";
   if (open_high) return " (noise: anything above " + format_density(*low) + ")";
   if (format_density(*low) == format_density(*high)) return "";
@@ -209,14 +223,15 @@ std::string interval_words(const json& crossover) {
 }
 
 /// The crossover at which dense takes over from a sparse format (or the other way round) between
-/// two neighbouring outcomes; null where there is none.
+/// two neighbouring outcomes; null where there is none, or the noise allows any density measured.
 const json* takeover(const Outcome& before, const Outcome& after,
                      const std::vector<json>& crossovers) {
   const std::string sparse = text((dense_won(before) ? after : before).winner, "format");
   for (const auto& crossover : crossovers) {
     const double density = number(crossover, "density").value_or(0);
     if (text(crossover, "a") != sparse || text(crossover, "b") != "dense" ||
-        density < before.density || density > after.density) {
+        density < before.density || density > after.density ||
+        (flag(crossover, "low_open") && flag(crossover, "high_open"))) {
       continue;
     }
     return &crossover;
@@ -358,69 +373,166 @@ std::string takeovers_words(const std::map<std::size_t, std::vector<Outcome>>& o
                      range);
 }
 
-/// Who wins how often; by how much, and where most; where it turns.
-std::string answer_words(const ReportCurves& curves,
-                         const std::map<std::size_t, std::vector<Outcome>>& outcomes,
-                         const std::map<std::size_t, std::vector<json>>& crossovers) {
+/// Who wins how often, and by how much, on problems of one kind.
+struct Tally {
   std::size_t problems = 0;
-  std::size_t dense = 0;
   std::size_t with_dense = 0;
-  Gains gains;   // of sparse formats over dense, where they win
-  Gains losses;  // times as long as dense that the best sparse format takes, where dense wins
-  for (const auto& [curve, list] : outcomes) {
-    for (const auto& outcome : list) {
-      ++problems;
-      const auto speedup = number(outcome.winner, "speedup_over_dense");
-      if (speedup) ++with_dense;
-      if (dense_won(outcome)) {
-        ++dense;
-        if (const auto loss = sparse_over_dense(outcome)) losses.note(*loss, {&outcome, curve});
-      } else if (speedup) {
-        gains.note(*speedup, {&outcome, curve});
-      }
+  std::size_t dense = 0;
+  std::size_t bytes = 0;
+  std::size_t skipping = 0;  ///< sparse formats whose kernel skips zeros
+  Gains gains;               ///< of what wins over dense
+  Gains losses;  ///< times as long as dense that the best other format takes, where dense wins
+
+  void note(const Outcome& outcome, std::size_t curve) {
+    ++problems;
+    const auto speedup = number(outcome.winner, "speedup_over_dense");
+    if (speedup) ++with_dense;
+    if (text(outcome.winner, "format") == "bytes") {
+      ++bytes;
+    } else if (!multiplies_zeros(outcome.winner)) {
+      ++skipping;
+    }
+    if (dense_won(outcome)) {
+      ++dense;
+      if (const auto loss = other_over_dense(outcome)) losses.note(*loss, {&outcome, curve});
+    } else if (speedup) {
+      gains.note(*speedup, {&outcome, curve});
     }
   }
-  if (problems == 0) return "No point was measured and found correct, so there is no answer.";
-  std::vector<std::string> sentences;
-  if (with_dense == 0) {
-    sentences.emplace_back("Dense was not measured, so only the sparse formats are ranked.");
-  } else if (dense == problems) {
-    sentences.push_back(
-        fmt::format("Dense wins {}: no sparse format pays for its encoding here.",
-                    problems == 1 ? "the one problem" : fmt::format("all {} problems", problems)));
-  } else if (dense == 0) {
-    sentences.push_back(
-        fmt::format("A sparse format wins {}.",
-                    problems == 1 ? "the one problem" : fmt::format("all {} problems", problems)));
-  } else {
-    sentences.push_back(fmt::format("A sparse format wins {} of {}; dense wins {}.",
-                                    problems - dense, plural(problems, "problem"), dense));
+  [[nodiscard]] std::size_t sparse() const { return problems - dense - bytes; }
+};
+
+/// "All 5 problems", "the one problem".
+std::string all_words(std::size_t problems) {
+  return problems == 1 ? "the one problem" : fmt::format("all {} problems", problems);
+}
+
+/// "a sparse format wins 3 of 9 problems (and skips zeros in 1), bytes (…) 2; dense wins 4." Bytes
+/// are no sparse format.
+std::string counts_words(const Tally& tally) {
+  constexpr const char* bytes = "bytes (the spikes where they lie, not encoded)";
+  if (tally.with_dense == 0) return "dense was not measured, so only the other formats are ranked.";
+  const std::string all = all_words(tally.problems);
+  if (tally.dense == tally.problems) {
+    return fmt::format("dense wins {}: no sparse format pays for its encoding here.", all);
   }
+  const std::string zeros =
+      tally.skipping < tally.sparse()
+          ? fmt::format(" (and skips zeros in {})",
+                        tally.skipping == 0 ? "none" : std::to_string(tally.skipping))
+          : "";
+  if (tally.sparse() == tally.problems) {
+    return fmt::format("a sparse format wins {}{}.", all, zeros);
+  }
+  if (tally.bytes == tally.problems) return fmt::format("{} wins {}.", bytes, all);
+  const std::string of = plural(tally.problems, "problem");
+  std::string result;
+  if (tally.sparse() > 0) {
+    result = fmt::format("a sparse format wins {} of {}{}", tally.sparse(), of, zeros);
+    if (tally.bytes > 0) result += fmt::format(", {} {}", bytes, tally.bytes);
+  } else {
+    result = fmt::format("{} wins {} of {}", bytes, tally.bytes, of);
+  }
+  return result + (tally.dense > 0 ? fmt::format("; dense wins {}.", tally.dense) : ".");
+}
+
+/// The largest gain and the mean; or, where dense always wins, what comes closest. May be empty.
+std::string gains_words(const ReportCurves& curves, const Tally& tally) {
+  const Gains& gains = tally.gains;
   if (gains.count > 0) {
     const std::string mean =
         fmt::format("; over the {} it is {} in the geometric mean", gains.count, gains.mean());
-    sentences.push_back(
-        fmt::format("The largest gain is {} over dense: {} {}{}.", format_ratio(gains.most),
-                    format_and_kernel(gains.most_at.outcome->winner),
-                    place_words(curves, gains.most_at), gains.count == 1 ? "" : mean));
-  } else if (losses.count > 0) {
-    sentences.push_back(
-        fmt::format("A sparse format comes closest with {} the time of dense: {} {}.",
-                    format_ratio(losses.least), losses.least_at.outcome->best_sparse_format,
-                    place_words(curves, losses.least_at)));
+    return fmt::format("The largest gain is {} over dense: {} {}{}.", format_ratio(gains.most),
+                       format_and_kernel(gains.most_at.outcome->winner),
+                       place_words(curves, gains.most_at), gains.count == 1 ? "" : mean);
   }
+  if (tally.losses.count == 0) return "";
+  return fmt::format("The closest to dense takes {} as long: {} {}.",
+                     format_ratio(tally.losses.least), tally.losses.least_at.outcome->best_other,
+                     place_words(curves, tally.losses.least_at));
+}
+
+/// Where it turns, or what there is to say instead. May be empty.
+std::string turning_words(const ReportCurves& curves, const Tally& tally,
+                          const std::map<std::size_t, std::vector<Outcome>>& outcomes,
+                          const std::map<std::size_t, std::vector<json>>& crossovers) {
   std::string turning = takeovers_words(outcomes, crossovers);
-  if (turning.empty() && losses.count > 1) {
-    turning = fmt::format(
-        "Where dense wins, the best sparse format takes {} as long in the geometric mean.",
-        losses.mean());
-  } else if (turning.empty() && gains.count > 1) {
-    turning = fmt::format("The least gain is {}: {} {}.", format_ratio(gains.least),
-                          format_and_kernel(gains.least_at.outcome->winner),
-                          place_words(curves, gains.least_at));
+  if (!turning.empty()) return turning;
+  if (tally.losses.count > 1) {
+    return fmt::format(
+        "Where dense wins, the best other format takes {} as long in the geometric mean.",
+        tally.losses.mean());
   }
-  if (!turning.empty()) sentences.push_back(std::move(turning));
+  if (tally.gains.count <= 1) return "";
+  return fmt::format("The least gain is {}: {} {}.", format_ratio(tally.gains.least),
+                     format_and_kernel(tally.gains.least_at.outcome->winner),
+                     place_words(curves, tally.gains.least_at));
+}
+
+std::string capitalised(std::string sentence) {
+  if (!sentence.starts_with("bytes")) {  // a name
+    sentence[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(sentence[0])));
+  }
+  return sentence;
+}
+
+/// Counts and gains of one kind of problems, then `turning`.
+std::string tally_words(const ReportCurves& curves, const Tally& tally,
+                        const std::string& turning) {
+  std::vector<std::string> sentences{counts_words(tally)};
+  for (std::string sentence : {gains_words(curves, tally), turning}) {
+    if (!sentence.empty()) sentences.push_back(std::move(sentence));
+  }
   return join(sentences, " ", " ");
+}
+
+/// Who wins how often; by how much, and where most; where it turns. What wins with quantised W says
+/// nothing about sparsity, so where there are both kinds of problems they are counted apart.
+void answer(Summary& summary, const ReportCurves& curves,
+            const std::map<std::size_t, std::vector<Outcome>>& outcomes,
+            const std::map<std::size_t, std::vector<json>>& crossovers) {
+  Tally exact;
+  Tally quantised;
+  for (const auto& [curve, list] : outcomes) {
+    for (const auto& outcome : list) {
+      (is_quantised(outcome) ? quantised : exact).note(outcome, curve);
+    }
+  }
+  if (exact.problems + quantised.problems == 0) {
+    summary.answer = "No point was measured and found correct, so there is no answer.";
+  } else if (exact.problems > 0 && quantised.problems > 0) {
+    summary.answer = "Exact products: " + tally_words(curves, exact, "");
+    summary.quantised =
+        "With W quantised (for dense in f16): " + tally_words(curves, quantised, "");
+  } else {
+    const Tally& only = exact.problems > 0 ? exact : quantised;
+    summary.answer =
+        capitalised(tally_words(curves, only, turning_words(curves, only, outcomes, crossovers)));
+  }
+}
+
+/// How many of the wins over dense are of kernels that skip zeros, and which are not. May be empty.
+std::string zeros_words(const std::map<std::size_t, std::vector<Outcome>>& outcomes) {
+  std::size_t wins = 0;
+  std::size_t skipping = 0;
+  std::set<std::string> others;
+  for (const auto& [curve, list] : outcomes) {
+    for (const auto& outcome : list) {
+      if (dense_won(outcome)) continue;
+      ++wins;
+      if (multiplies_zeros(outcome.winner)) {
+        others.insert(format_and_kernel(outcome.winner));
+      } else {
+        ++skipping;
+      }
+    }
+  }
+  if (others.empty()) return "";
+  return fmt::format(
+      "In {} of {} zeros are skipped. {} multipl{} them all, as dense does: what is gained is in "
+      "fewer bytes, cheaper operations or no encoding.",
+      skipping, plural(wins, "win"), join({others.begin(), others.end()}),
+      others.size() == 1 ? "ies" : "y");
 }
 
 std::vector<std::string> remark_words(const json& report, const json& points,
@@ -480,6 +592,12 @@ std::string format_and_kernel(const json& entry) {
   return format + " (" + kernel + ")";
 }
 
+bool multiplies_zeros(const json& entry) {
+  const std::string kernel = text(entry, "kernel");
+  return text(entry, "format") == "dense" || kernel == "expand_mma" || kernel == "expand_imma" ||
+         kernel == "bit_planes";
+}
+
 std::string format_ratio(double ratio) {
   return significant(ratio) + "×";
 }
@@ -534,17 +652,20 @@ Summary summarise(const json& report, const json& points, const ReportCurves& cu
       outcomes.empty() ? encoders_answer(encoder_rows(points, curves), curves) : "";
   Summary summary;
   summary.asked = asked_words(report, points, curves, mode, encoders.empty());
-  summary.answer = encoders.empty() ? answer_words(curves, outcomes, crossovers) : encoders;
+  summary.answer = encoders;
+  if (encoders.empty()) answer(summary, curves, outcomes, crossovers);
   for (const auto& [curve, list] : outcomes) {
     if (curve >= curves.curves.size()) continue;
     if (summary.curves.size() == kCurvesInWords) break;
     summary.curves.emplace_back(curves.curves[curve].label, curve_words(list, crossovers[curve]));
   }
   summary.remarks = remark_words(report, points, outcomes);
+  const std::string zeros = zeros_words(outcomes);
+  if (!zeros.empty()) summary.remarks.insert(summary.remarks.begin(), zeros);
   if (outcomes.size() > kCurvesInWords) {
-    summary.remarks.push_back(
-        fmt::format("{} are in the table of winners below.",
-                    plural(outcomes.size() - kCurvesInWords, "more workload")));
+    summary.more_curves = outcomes.size() - kCurvesInWords;
+    summary.remarks.push_back(fmt::format("{} are in the table of winners below.",
+                                          plural(summary.more_curves, "more workload")));
   }
   return summary;
 }

@@ -24,6 +24,11 @@ namespace spiketune {
 /// "dense (cublaslt.heuristic)".
 [[nodiscard]] std::string format_and_kernel(const nlohmann::json& entry);
 
+/// Whether the kernel of a point or winner multiplies each zero of S, as a dense product does:
+/// dense itself, and those that make operands of the tensor cores of bits or bytes
+/// (docs/kernels.md).
+[[nodiscard]] bool multiplies_zeros(const nlohmann::json& entry);
+
 /// One problem without its density, on one backend: what a chart shows over density.
 struct ReportCurve {
   nlohmann::json problem;  ///< without `density`
@@ -56,10 +61,12 @@ struct StatusCounts {
 
 /// Plain text, not escaped for any markup.
 struct Summary {
-  std::string asked;   ///< what was measured, on what
-  std::string answer;  ///< who wins, in one or two sentences with numbers
+  std::string asked;      ///< what was measured, on what
+  std::string answer;     ///< who wins, in two or three sentences with numbers
+  std::string quantised;  ///< the same of problems with quantised W, where there are others too
   /// For each of the first curves its label, and what happened on it.
   std::vector<std::pair<std::string, std::string>> curves;
+  std::size_t more_curves = 0;       ///< those not among them
   std::vector<std::string> remarks;  ///< ties, skipped and wrong points, an interrupted sweep
 };
 

@@ -202,6 +202,9 @@ std::string render_markdown(const json& report) {
   const Summary summary = summarise(report, points, curves, mode);
   std::string result = "# spiketune report\n\n" + escape_markdown(summary.asked) + "\n\n**" +
                        escape_markdown(summary.answer) + "**\n";
+  if (!summary.quantised.empty()) {
+    result += "\n**" + escape_markdown(summary.quantised) + "**\n";
+  }
   if (!summary.curves.empty()) result += "\n";
   for (const auto& [label, words] : summary.curves) {
     result += "- **" + escape_markdown(label) + "**: " + escape_markdown(words) + "\n";

@@ -8,10 +8,10 @@ const views = (() => {
   // ---- winner map ----
 
   function mapTip(problem) {
-    const { point, winner, sparse } = problem;
+    const { point, winner, other } = problem;
     const lines = [`${kernelName(point)}, ${charts.density(problem.d)}`, curveOf(point).label, `total ${charts.time(totalOf(point))}`];
     if (point.f !== "dense" && winner.over_dense != null) lines.push(`${charts.ratio(winner.over_dense)} the speed of the best dense`);
-    if (point.f === "dense" && sparse) lines.push(`the best sparse format, ${sparse.f}, takes ${charts.ratio(totalOf(sparse) / totalOf(point))} as long`);
+    if (point.f === "dense" && other) lines.push(`the best other format, ${other.f}, takes ${charts.ratio(totalOf(other) / totalOf(point))} as long`);
     if (winner.ties.length) lines.push(`within the noise of ${winner.ties.join(", ")}`);
     return lines.join("\n");
   }
@@ -20,16 +20,22 @@ const views = (() => {
       const p = problem.point;
       return {
         c: p.c, d: p.d, i: p.i, format: p.f, color: charts.styleOf(p.f)[0], speedup: p.f === "dense" ? 1 : problem.winner.over_dense,
-        sparse: problem.sparse && totalOf(problem.sparse), total: totalOf(p), tie: problem.winner.ties.length > 0, tip: mapTip(problem),
+        other: problem.other && totalOf(problem.other), total: totalOf(p), tie: problem.winner.ties.length > 0, tip: mapTip(problem),
       };
     });
   }
-  // The specification, or null where nothing won.
-  function map({ theme, width }) {
+  // The specifications, of at most `most` rows each; none where nothing won.
+  function map({ theme, width, most = Infinity }) {
     const cells = mapCells();
-    if (!cells.length) return null;
-    const rows = data.curves.map((curve, c) => ({ c, label: curve.label })).filter((row) => cells.some((cell) => cell.c === row.c));
-    return charts.winnerMap({ cells, rows, theme, width });
+    const won = new Set(cells.map((cell) => cell.c));
+    const rows = data.curves.map((curve, c) => ({ c, label: curve.label, workload: curve.workload })).filter((row) => won.has(row.c));
+    const columns = charts.mapColumns(cells.map((cell) => cell.d), rows.length);
+    const parts = [];
+    for (let k = 0; k < rows.length; k += most) parts.push(rows.slice(k, k + most));
+    return parts.map((part) => {
+      const shown = new Set(part.map((row) => row.c));
+      return charts.winnerMap({ cells: cells.filter((cell) => shown.has(cell.c)), rows: part, columns, theme, width });
+    });
   }
 
   // ---- floors ----
@@ -107,7 +113,8 @@ const views = (() => {
       const copy = (sourceOf(pointsOfCurve[index][0]).environment || {}).copy_gbps;
       return [{ name: "encoders", title: "", spec: charts.encoders({ series: lines, copy, theme, width }) }];
     }
-    const crossings = view().crossovers.filter((c) => c.c === index && c.b === "dense" &&
+    // Where the noise leaves any density, there is no place to mark.
+    const crossings = view().crossovers.filter((c) => c.c === index && c.b === "dense" && !(c.low_open && c.high_open) &&
       lines.some((s) => s.format === c.a && !s.lossy));
     const shared = { series: lines, crossings, theme, width, amortise: data.curves[index].amortise };
     const densities = densitiesOf(lines);

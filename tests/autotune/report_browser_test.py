@@ -84,8 +84,21 @@ EXERCISE = """
       words.dispatchEvent(new Event("input"));
       found["finder's words"] = workload.selectedOptions[0].textContent === wanted &&
         document.querySelector("#finder .verdict") !== null;
+      const share = [...all("#finder select")[1].options].pop();
+      words.value = share.value + " " + wanted;
+      words.dispatchEvent(new Event("input"));
+      found["finder's density in words"] = all("#finder select")[1].value === share.value && !document.querySelector("#finder .count").textContent.startsWith("None");
+      words.value = "no workload has these words";
+      words.dispatchEvent(new Event("input"));
+      found["finder finds nothing"] = document.querySelector("#finder .count").textContent.startsWith("None");
       words.value = "";
       words.dispatchEvent(new Event("input"));
+    }
+    const twin = document.querySelector("#finder .twins button");
+    if (twin) {
+      const weights = twin.textContent.split(":")[0];
+      twin.click();
+      found["other weights"] = document.querySelector("#finder .twins").textContent.startsWith(`This is with W in ${weights}.`);
     }
     found.floors = all("#floor-charts [class*=datum-floor] > path").length > 0 || all("#floor-charts .note").length === 1;
     const numbers = () => all("#point-table tbody td:nth-child(4)").map((td) => parseFloat(td.textContent));
