@@ -171,7 +171,7 @@
   // Where there is one density only: the series in order, encode and compute stacked.
   function ranking({ series, theme, width, amortise }) {
     const narrow = width < 560;
-    const margin = { left: narrow ? 112 : 180, right: 126, top: 6, bottom: 40 };
+    const margin = { left: narrow ? 112 : 180, right: 138, top: 6, bottom: 40 };
     const inner = width - margin.left - margin.right;
     const step = 26;
     const limit = barLimit(series, 4);
@@ -249,7 +249,7 @@
           type: "text",
           interactive: false,
           from: { data: "totals" },
-          encode: { enter: { x: { value: inner + 122 }, y: row(0), align: { value: "right" }, baseline: { value: "middle" }, text: { field: "speed" }, fill: { value: theme.muted } } },
+          encode: { enter: { x: { value: inner + 134 }, y: row(0), align: { value: "right" }, baseline: { value: "middle" }, text: { field: "speed" }, fill: { value: theme.muted } } },
         },
       ],
     };

@@ -54,12 +54,12 @@ const finder = (() => {
     if (floor == null || !compute) return "";
     const b = p.bytes || {};
     const encoded = b.encoded != null && b.input && b.encoded !== b.input ? ` It reads ${bytes(b.encoded)} of spikes instead of ${bytes(b.input)}.` : "";
-    return `Its product takes ${ratio(compute[0] / floor)} its floor of ${time(floor)}, which memory and arithmetic set.${p.f === "dense" ? "" : encoded}`;
+    return `The product with ${kernelName(p)} takes ${ratio(compute[0] / floor)} its floor of ${time(floor)}, which memory and arithmetic set.${p.f === "dense" ? "" : encoded}`;
   }
 
   function zeroWords(p) {
     if (!p.zeros || p.f === "dense") return "";
-    return `Its product multiplies zeros too, as dense does: the gain is in ${p.f === "bytes" ? "taking the bytes as they are" : "fewer bytes to encode and read"}, not in sparsity.`;
+    return `${kernelName(p)} multiplies zeros too, as dense does: the gain is in ${p.f === "bytes" ? "taking the bytes as they are" : "fewer bytes to encode and read"}, not in sparsity.`;
   }
 
   function crossoverWords(problem) {
@@ -129,7 +129,7 @@ const finder = (() => {
     });
     const shown = matching.length ? matching : curves;
     workload.replaceChildren(...shown.map((c) => element("option", { value: String(c) }, data.curves[c].label)));
-    found.textContent = !wanted.length ? "" : matching.length ? `${matching.length} of ${curves.length}` : "None has these words: all are listed.";
+    found.textContent = !wanted.length ? "" : matching.length ? `${matching.length} of ${curves.length} workloads` : "None has these words: all are listed.";
     return shown;
   }
   words.addEventListener("input", () => {
