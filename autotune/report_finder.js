@@ -84,10 +84,11 @@ const finder = (() => {
     const { point } = problem;
     const reasons = [againstDense(problem), zeroWords(point), nextWords(problem), floorWords(point), crossoverWords(problem)].filter(Boolean);
     const open = element("button", { type: "button", onclick: () => tables.showPoint(point.i) }, "Samples and features");
+    const chart = element("button", { type: "button", onclick: () => byId("panels").children[problem.c].scrollIntoView({ block: "start" }) }, "Chart of all formats");
     const setting = point.config ? ` Configuration: ${plain(point.config)}.` : "";
     return element("div", {}, element("p", { class: "verdict" }, "Use ", element("b", {}, kernelName(point)), `: ${costWords(point)}.`),
       element("ul", { class: "why-list" }, ...reasons.map((words) => element("li", {}, words))), otherWeights(problem),
-      element("p", { class: "note" }, `${curveOf(point).detail}.${setting} `, open),
+      element("p", { class: "note" }, `${curveOf(point).detail}.${setting} `), element("p", { class: "buttons" }, open, chart),
       ...(point.command ? [command(plain(point.command))] : []));
   }
 

@@ -68,12 +68,15 @@ EXERCISE = """
     }
     const cell = all("#winner-map [class*=datum-cell] > path").pop();
     if (cell) {
-      found["cells of the map"] = all("#winner-map [class*=datum-cell] > path").length === found.winners;
+      found["cells of the map"] = all("#winner-map [class*=datum-cell] > path").length === parseInt(document.querySelector("#winner-table .count").textContent);
       cell.dispatchEvent(new MouseEvent("click", { bubbles: true }));
       const [workload, density] = all("#finder select");
       found["finder's workload"] = cell.getAttribute("aria-label").includes(workload.selectedOptions[0].textContent);
       found["finder's density"] = cell.getAttribute("aria-label").includes(density.selectedOptions[0].textContent);
       found["finder's verdict"] = document.querySelector("#finder .verdict").textContent.startsWith("Use ");
+      const chart = [...all("#finder button")].find((button) => button.textContent === "Chart of all formats");
+      chart.click();
+      found["finder's chart"] = document.querySelector("#panels > article:nth-child(" + (1 + Number(workload.value)) + ") h3").textContent === workload.selectedOptions[0].textContent;
       found["finder's reasons"] = all("#finder .why-list li").length > 0;
     }
     const words = document.querySelector("#finder input");
