@@ -226,16 +226,21 @@ std::string render_table(const json& report, int width) {
     if (encoders.size() == 1) return "No point was measured and found correct.\n";
     return render_text_table(encoders, {0, 2}, columns);
   }
-  const bool narrow = columns < 90;
-  std::vector<TableRow> rows = {{"workload", "density", "winner"}};
-  if (!narrow) rows[0].insert(rows[0].end(), {"encode", "compute"});
-  rows[0].insert(rows[0].end(), {"total", "x dense"});
-  for (const auto& winner : winners) {
-    TableRow row = {winner.workload, winner.density, winner.winner};
-    if (!narrow) row.insert(row.end(), {winner.encode, winner.compute});
-    row.insert(row.end(), {winner.total, winner.over_dense});
-    rows.push_back(std::move(row));
-  }
+  const auto table = [&](bool parts) {
+    std::vector<TableRow> rows = {{"workload", "density", "winner"}};
+    if (parts) rows[0].insert(rows[0].end(), {"encode", "compute"});
+    rows[0].insert(rows[0].end(), {"total", "x dense"});
+    for (const auto& winner : winners) {
+      TableRow row = {winner.workload, winner.density, winner.winner};
+      if (parts) row.insert(row.end(), {winner.encode, winner.compute});
+      row.insert(row.end(), {winner.total, winner.over_dense});
+      rows.push_back(std::move(row));
+    }
+    return rows;
+  };
+  // A name that is whole is worth more than the parts of the total.
+  std::vector<TableRow> rows = table(true);
+  if (uncut_columns(rows) > columns) rows = table(false);
   std::string result = render_text_table(rows, {0, 2}, columns);
   const bool ties = std::any_of(winners.begin(), winners.end(),
                                 [](const WinnerRow& row) { return row.winner.ends_with(" ~"); });

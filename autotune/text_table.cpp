@@ -1,6 +1,7 @@
 #include "spiketune/autotune/text_table.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 namespace spiketune {
 namespace {
@@ -43,16 +44,24 @@ TableRow printable(TableRow row) {
   return row;
 }
 
-std::vector<std::size_t> column_widths(const std::vector<TableRow>& rows,
-                                       const std::set<std::size_t>& left, std::size_t width) {
+std::vector<std::size_t> uncut_widths(const std::vector<TableRow>& rows) {
   std::vector<std::size_t> widths(rows.front().size(), 0);
   for (const auto& row : rows) {
     for (std::size_t i = 0; i < row.size(); ++i) {
       widths[i] = std::max(widths[i], text_columns(row[i]));
     }
   }
-  std::size_t total = 2 * (widths.size() - 1);
-  for (const std::size_t w : widths) total += w;
+  return widths;
+}
+
+std::size_t sum_of(const std::vector<std::size_t>& widths) {
+  return std::accumulate(widths.begin(), widths.end(), 2 * (widths.size() - 1));
+}
+
+std::vector<std::size_t> column_widths(const std::vector<TableRow>& rows,
+                                       const std::set<std::size_t>& left, std::size_t width) {
+  std::vector<std::size_t> widths = uncut_widths(rows);
+  std::size_t total = sum_of(widths);
   constexpr std::size_t kLeast = 10;
   while (total > width && !left.empty()) {
     const std::size_t widest =
@@ -78,10 +87,8 @@ std::string table_line(const TableRow& row, const std::set<std::size_t>& left,
 }
 
 std::string rule_line(const std::vector<std::size_t>& widths) {
-  std::size_t total = 2 * (widths.size() - 1);
-  for (const std::size_t width : widths) total += width;
   std::string line;
-  for (std::size_t column = 0; column < total; ++column) line += "─";
+  for (std::size_t column = 0; column < sum_of(widths); ++column) line += "─";
   return line + "\n";
 }
 
@@ -91,6 +98,10 @@ std::size_t text_columns(const std::string& utf8) {
   return static_cast<std::size_t>(std::count_if(utf8.begin(), utf8.end(), [](char c) {
     return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
   }));
+}
+
+std::size_t uncut_columns(const std::vector<TableRow>& rows) {
+  return rows.empty() ? 0 : sum_of(uncut_widths(rows));
 }
 
 std::string render_text_table(const std::vector<TableRow>& rows, const std::set<std::size_t>& left,

@@ -315,6 +315,9 @@ TEST(Table, FitsItsWidth) {
 TEST(Table, ShowsPartsWhereThereIsRoom) {
   EXPECT_TRUE(contains(render_table(fixture(), 120), "encode"));
   EXPECT_FALSE(contains(render_table(fixture(), 80), "encode"));
+  // Parts go before names are cut.
+  EXPECT_FALSE(contains(render_table(fixture(), 100), "encode"));
+  EXPECT_TRUE(contains(render_table(fixture(), 100), "fashion-mnist/conv2 50176×288×64"));
   EXPECT_TRUE(contains(render_table(fixture(), 120), "dense (cublaslt.heuristic)"));
   EXPECT_EQ(render_table(json::object(), 80), "No point was measured and found correct.\n");
 }
