@@ -660,8 +660,10 @@ Summary summarise(const json& report, const json& points, const ReportCurves& cu
     summary.curves.emplace_back(curves.curves[curve].label, curve_words(list, crossovers[curve]));
   }
   summary.remarks = remark_words(report, points, outcomes);
-  const std::string zeros = zeros_words(outcomes);
-  if (!zeros.empty()) summary.remarks.insert(summary.remarks.begin(), zeros);
+  std::vector<std::string> first{zeros_words(outcomes)};
+  if (!summary.quantised.empty()) first.push_back(takeovers_words(outcomes, crossovers));
+  std::erase(first, "");
+  summary.remarks.insert(summary.remarks.begin(), first.begin(), first.end());
   if (outcomes.size() > kCurvesInWords) {
     summary.more_curves = outcomes.size() - kCurvesInWords;
     summary.remarks.push_back(fmt::format("{} are in the table of winners below.",

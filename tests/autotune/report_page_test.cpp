@@ -265,6 +265,8 @@ TEST(Answer, CountsQuantisedProblemsApart) {
                        "With W quantised (for dense in f16): a sparse format wins 4 of 5 "
                        "problems; dense wins 1. The largest gain is 3.95× over dense: csr"));
   EXPECT_FALSE(contains(text, "of 10 problems; dense"));
+  EXPECT_TRUE(contains(text, "On 2 workloads dense takes over as density grows, at 20.6 %."))
+      << text;
 }
 
 TEST(Answer, SaysThatTheSweepWasInterrupted) {
