@@ -42,17 +42,15 @@ __device__ inline unsigned shared_address(const void* word) {
   return static_cast<unsigned>(__cvta_generic_to_shared(word));
 }
 __device__ inline void hand_over(std::uint32_t& word, std::uint32_t value) {
-  std::uint32_t before;
-  asm volatile("atom.relaxed.cta.shared.exch.b32 %0, [%1], %2;"
-               : "=r"(before)
-               : "r"(shared_address(&word)), "r"(value)
+  asm volatile("{ .reg .b32 before; atom.relaxed.cta.shared.exch.b32 before, [%0], %1; }" ::"r"(
+                   shared_address(&word)),
+               "r"(value)
                : "memory");
 }
 __device__ inline void hand_over(std::uint64_t& word, std::uint64_t value) {
-  std::uint64_t before;
-  asm volatile("atom.relaxed.cta.shared.exch.b64 %0, [%1], %2;"
-               : "=l"(before)
-               : "r"(shared_address(&word)), "l"(value)
+  asm volatile("{ .reg .b64 before; atom.relaxed.cta.shared.exch.b64 before, [%0], %1; }" ::"r"(
+                   shared_address(&word)),
+               "l"(value)
                : "memory");
 }
 __device__ inline std::uint32_t look_at(const std::uint32_t& word) {

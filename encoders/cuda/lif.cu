@@ -15,7 +15,8 @@ namespace spiketune {
 namespace cuda {
 namespace {
 
-constexpr int threads = 256;
+constexpr int threads = 128;
+constexpr int blocks_per_sm = 5;
 constexpr std::uint32_t steps_ahead = 4;
 
 struct LifTask {
@@ -67,10 +68,28 @@ __device__ void store_bytes(std::uint8_t* to, std::uint32_t fired) {
   }
 }
 
+/// Columns of a row that a warp fires.
+template <std::uint32_t columns>
+struct Stretch {
+  std::uint64_t row;
+  std::uint32_t n;  ///< this lane's first
+  bool inside;      ///< the lane has columns
+
+  __device__ Stretch(const SpikeShape& shape, std::uint64_t index) {
+    const auto per_row = static_cast<std::uint32_t>(ceil_div(shape.k, 32 * columns));
+    row = index >> 32 == 0 ? static_cast<std::uint32_t>(index) / per_row  // a short division
+                           : index / per_row;
+    n = (static_cast<std::uint32_t>(index - row * per_row) * 32 + threadIdx.x % 32) * columns;
+    inside = row < shape.rows && n < shape.k;
+  }
+};
+
 /// columns: as many as 16 bytes of currents have, where rows of currents and membranes are made of
-/// aligned pieces of that; else 1.
+/// aligned pieces of that; else 1. A warp takes stretch after stretch; the currents of its next
+/// steps are on their way while it walks over `steps_ahead`.
 template <class T, std::uint32_t columns>
-__global__ void __launch_bounds__(threads) fire(const __grid_constant__ LifTask task) {
+__global__ void __launch_bounds__(threads, blocks_per_sm)
+    fire(const __grid_constant__ LifTask task) {
   struct alignas(sizeof(T) * columns) Currents {
     T at[columns];
   };
@@ -80,60 +99,69 @@ __global__ void __launch_bounds__(threads) fire(const __grid_constant__ LifTask 
   constexpr std::uint32_t lanes = 32 / columns;  // that share a word
   const SpikeShape& shape = task.shape;
   const std::uint32_t lane = threadIdx.x % 32;
-  const auto warps_per_row = static_cast<std::uint32_t>(ceil_div(shape.k, 32 * columns));
-  const std::uint64_t warp = std::uint64_t{blockIdx.x} * (threads / 32) + threadIdx.x / 32;
-  // A short division where it will do.
-  const std::uint64_t row =
-      warp >> 32 == 0 ? static_cast<std::uint32_t>(warp) / warps_per_row : warp / warps_per_row;
-  if (row >= shape.rows) return;  // whole warps leave
-  const std::uint32_t n =
-      static_cast<std::uint32_t>(warp - row * warps_per_row) * 32 * columns + lane * columns;
-  const bool inside = n < shape.k;
-  const T* currents = static_cast<const T*>(task.currents) + row * shape.k + n;
+  const std::uint64_t stride = std::uint64_t{gridDim.x} * (threads / 32);
   const std::uint64_t step_currents = shape.rows * shape.k;
-  std::uint8_t* out = task.spikes + row * task.row_bytes;
-
-  Membranes membranes;
-  for (std::uint32_t c = 0; c < columns; ++c) membranes.at[c] = detail::lif_rest(task.params);
-  if (inside && task.state.before != nullptr) {
-    membranes = *reinterpret_cast<const Membranes*>(task.state.before + row * shape.k + n);
-  }
-  with_neuron(task.params, [&](const LifParams& neuron) {
-    for (std::uint32_t first = 0; first < shape.timesteps; first += steps_ahead) {
-      Currents ahead[steps_ahead];
+  Currents ahead[steps_ahead];
+  const auto fetch = [&](const Stretch<columns>& stretch, std::uint32_t first) {
+    const T* currents = static_cast<const T*>(task.currents) + first * step_currents +
+                        stretch.row * shape.k + stretch.n;
 #pragma unroll
-      for (std::uint32_t s = 0; s < steps_ahead; ++s) {
-        ahead[s] = {};
-        if (!inside || first + s >= shape.timesteps) continue;
-        ahead[s] = *reinterpret_cast<const Currents*>(currents);
-        currents += step_currents;
+    for (std::uint32_t s = 0; s < steps_ahead; ++s) {
+      if (stretch.inside && first + s < shape.timesteps) {
+        ahead[s] = *reinterpret_cast<const Currents*>(currents + s * step_currents);
       }
+    }
+  };
+  with_neuron(task.params, [&](const LifParams& neuron) {
+    std::uint64_t index = std::uint64_t{blockIdx.x} * (threads / 32) + threadIdx.x / 32;
+    Stretch<columns> stretch(shape, index);
+    fetch(stretch, 0);
+    while (stretch.row < shape.rows) {  // all lanes alike
+      const Stretch<columns> here = stretch;
+      const std::uint64_t membranes_at = here.row * shape.k + here.n;
+      Membranes membranes;
+      for (std::uint32_t c = 0; c < columns; ++c) membranes.at[c] = detail::lif_rest(neuron);
+      if (here.inside && task.state.before != nullptr) {
+        membranes = *reinterpret_cast<const Membranes*>(task.state.before + membranes_at);
+      }
+      std::uint8_t* out = task.spikes + here.row * task.row_bytes;
+      bool last = false;
+      for (std::uint32_t first = 0; !last; first += steps_ahead) {
+        Currents now[steps_ahead];
 #pragma unroll
-      for (std::uint32_t s = 0; s < steps_ahead; ++s) {
-        if (first + s >= shape.timesteps) break;
-        std::uint32_t fired = 0;
+        for (std::uint32_t s = 0; s < steps_ahead; ++s) now[s] = ahead[s];
+        last = first + steps_ahead >= shape.timesteps;
+        if (last) stretch = Stretch<columns>(shape, index += stride);
+        fetch(stretch, last ? 0 : first + steps_ahead);
 #pragma unroll
-        for (std::uint32_t c = 0; c < columns; ++c) {
-          const bool spike = detail::lif_step(neuron, to_float(ahead[s].at[c]), membranes.at[c]);
-          fired |= std::uint32_t{spike && inside} << c;
-        }
-        if (!task.bits) {
-          if (inside) store_bytes<columns>(out + n, fired);
-        } else {
-          std::uint32_t word = fired << lane % lanes * columns;
+        for (std::uint32_t s = 0; s < steps_ahead; ++s) {
+          if (first + s >= shape.timesteps) break;
+          std::uint32_t fired = 0;
 #pragma unroll
-          for (std::uint32_t step = 1; step < lanes; step *= 2) {
-            word |= __shfl_xor_sync(all_lanes, word, step);
+          for (std::uint32_t c = 0; c < columns; ++c) {
+            if (detail::lif_step(neuron, to_float(now[s].at[c]), membranes.at[c])) fired |= 1u << c;
           }
-          if (lane % lanes == 0 && inside) reinterpret_cast<std::uint32_t*>(out)[n / 32] = word;
+          if (!here.inside) fired = 0;
+          if (!task.bits) {
+            if (here.inside) store_bytes<columns>(out + here.n, fired);
+          } else {
+            std::uint32_t word = fired << lane % lanes * columns;
+#pragma unroll
+            for (std::uint32_t step = 1; step < lanes; step *= 2) {
+              word |= __shfl_xor_sync(all_lanes, word, step);
+            }
+            if (lane % lanes == 0 && here.inside) {
+              reinterpret_cast<std::uint32_t*>(out)[here.n / 32] = word;
+            }
+          }
+          out += task.step_bytes;
         }
-        out += task.step_bytes;
+      }
+      if (here.inside && task.state.after != nullptr) {
+        *reinterpret_cast<Membranes*>(task.state.after + membranes_at) = membranes;
       }
     }
   });
-  if (inside && task.state.after != nullptr) {
-    *reinterpret_cast<Membranes*>(task.state.after + row * shape.k + n) = membranes;
-  }
 }
 
 template <class T>
@@ -146,7 +174,10 @@ void launch_fire(const CudaContext& context, const LifTask& task) {
                       aligned(task.spikes) && aligned(task.state.before) &&
                       aligned(task.state.after);
   const std::uint64_t warps = task.shape.rows * ceil_div(task.shape.k, pieces ? 32 * columns : 32);
-  const auto blocks = static_cast<unsigned>(ceil_div(warps, threads / 32));
+  int multiprocessors = 0;
+  check(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, context.device));
+  const auto blocks = static_cast<unsigned>(std::min<std::uint64_t>(
+      ceil_div(warps, threads / 32), static_cast<unsigned>(blocks_per_sm * multiprocessors)));
   if (blocks == 0) return;
   if (pieces) {
     fire<T, columns><<<blocks, threads, 0, context.stream>>>(task);
