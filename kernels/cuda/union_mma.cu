@@ -1,0 +1,328 @@
+// Y = S·W with S in column vectors or blocks: plan_columns() makes units of 16 rows of S of them
+// (union_units.cuh), union_gather.cu multiplies these. A warp makes a unit:
+//
+//   vectors or blocks ──▶ 16 bits for each column of S ──ballots──▶ the columns that are used, each
+//                         in shared memory                          numbered within its class
+//
+// Bytes: the format once, and four for each column of a unit. Bound by instructions, some 100 for
+// 256 columns of S.
+
+#include "spiketune/kernels/union_mma.hpp"
+
+#include <algorithm>
+
+#include "spiketune/core/bits.hpp"
+#include "spiketune/core/cuda/check.hpp"
+#include "spiketune/core/error.hpp"
+#include "spiketune/kernels/cuda/dependent_launch.cuh"
+#include "spiketune/kernels/cuda/union_gather.cuh"
+
+namespace spiketune {
+namespace cuda {
+namespace {
+
+constexpr int plan_warps = 4;
+
+/// Columns that the units before `unit` have, those of each counted, at most.
+__device__ std::uint64_t columns_before(const Cvs& cvs, std::uint32_t unit) {
+  return cvs.vector_offsets[std::uint64_t{unit} * (unit_rows / cvs.vector())];
+}
+__device__ std::uint64_t columns_before(const Bsr& bsr, std::uint32_t unit) {
+  const std::uint32_t b = bsr.block_size();
+  const std::uint64_t row = std::uint64_t{unit} * unit_rows;
+  const std::uint32_t begin = bsr.block_row_offsets[row / b];
+  if (b <= unit_rows) return std::uint64_t{begin} * b;
+  const std::uint32_t blocks = bsr.block_row_offsets[row / b + 1] - begin;
+  return std::uint64_t{begin} * b * (b / unit_rows) + row % b / unit_rows * blocks * b;
+}
+/// Of all units, at most.
+std::uint64_t most_columns(const Cvs& cvs) {
+  return cvs.column_indices.size;
+}
+std::uint64_t most_columns(const Bsr& bsr) {
+  const std::uint32_t b = bsr.block_size();
+  return bsr.block_column_indices.size * b * std::max(b / unit_rows, 1u);
+}
+
+/// Calls visit(column, rows), all lanes together, for each column of a unit, or several times for
+/// one with different rows, between which next() is called. Lanes without a column have rows 0.
+template <class Visit, class Next>
+__device__ void for_each_column(const Cvs& cvs, std::uint32_t unit, std::uint32_t lane,
+                                Visit&& visit, Next&& next) {
+  constexpr std::uint32_t together = 4;  // loads in flight
+  const std::uint32_t v = cvs.vector();
+  const auto* indices = cvs.column_indices.as<std::uint16_t>();  // K is small enough for them
+  for (std::uint32_t i = 0; i < unit_rows / v; ++i) {
+    const std::uint64_t group = std::uint64_t{unit} * (unit_rows / v) + i;
+    if (group >= cvs.groups()) break;
+    next();
+    const std::uint32_t end = cvs.vector_offsets[group + 1];
+    for (std::uint32_t at = cvs.vector_offsets[group]; at < end; at += 32 * together) {
+      std::uint32_t columns[together], rows[together];
+#pragma unroll
+      for (std::uint32_t j = 0; j < together; ++j) {
+        const std::uint64_t vector = std::uint64_t{at} + j * 32 + lane;
+        columns[j] = vector < end ? indices[vector] : 0;
+        rows[j] = vector < end ? cvs.mask(vector) << i * v : 0;
+      }
+#pragma unroll
+      for (std::uint32_t j = 0; j < together; ++j) visit(columns[j], rows[j]);
+    }
+  }
+}
+
+/// Tiles of `side` x `side` of block row `block_row`, from row `first_row` of it on: a lane has a
+/// row of a tile, and then a column.
+template <std::uint32_t side, class Visit>
+__device__ void for_each_tile(const Bsr& bsr, std::uint64_t block_row, std::uint32_t first_row,
+                              std::uint32_t lane, Visit&& visit) {
+  const std::uint32_t b = bsr.block_size();
+  const std::uint32_t begin = bsr.block_row_offsets[block_row];
+  const std::uint32_t tiles = (bsr.block_row_offsets[block_row + 1] - begin) * (b / side);
+  const std::uint32_t in_tile = lane % side;
+  for (std::uint32_t first = 0; first < tiles; first += 32 / side) {
+    const std::uint32_t tile = first + lane / side;
+    const std::uint64_t block = std::uint64_t{begin} + tile / (b / side);
+    const std::uint32_t in_block = tile % (b / side) * side;
+    std::uint32_t row = 0;
+    std::uint32_t column = 0;
+    if (tile < tiles) {
+      const std::uint32_t at = (first_row + in_tile) * b + in_block;
+      row = bsr.patterns[block * bsr.words_per_block() + at / 32] >> at % 32;
+      column = load_index(bsr.block_column_indices, block) * b + in_block + in_tile;
+    }
+    std::uint32_t rows = 0;
+#pragma unroll
+    for (std::uint32_t i = 0; i < side; ++i) {
+      const std::uint32_t all = __ballot_sync(~0u, (row >> i & 1u) != 0);
+      if (in_tile == i) rows = all >> lane / side * side & low_mask(side);
+    }
+    visit(column, rows);
+  }
+}
+template <class Visit, class Next>
+__device__ void for_each_column(const Bsr& bsr, std::uint32_t unit, std::uint32_t lane,
+                                Visit&& visit, Next&& next) {
+  const std::uint32_t b = bsr.block_size();
+  const std::uint64_t first_row = std::uint64_t{unit} * unit_rows;
+  if (b >= unit_rows) {
+    next();
+    for_each_tile<unit_rows>(bsr, first_row / b, static_cast<std::uint32_t>(first_row % b), lane,
+                             visit);
+    return;
+  }
+  for (std::uint32_t i = 0; i < 2 && first_row / b + i < bsr.block_rows(); ++i) {
+    next();
+    for_each_tile<8>(
+        bsr, first_row / b + i, 0, lane,
+        [&](std::uint32_t column, std::uint32_t rows) { visit(column, rows << i * 8); });
+  }
+}
+
+/// Makes the far lists of a unit. Lane r has the length of row r's.
+class FarLists {
+ public:
+  __device__ FarLists(const UnionPlan& plan, const UnionSlab& slab, std::uint32_t first_batch,
+                      std::uint32_t lane)
+      : batches_(plan.far_batches + first_batch), slab_(slab), lane_(lane) {}
+
+  __device__ void add(std::uint32_t column, std::uint32_t rows) {
+    const bool far = column >= slab_.resident();
+    if (!__any_sync(~0u, far)) return;
+#pragma unroll 1
+    for (std::uint32_t r = 0; r < unit_rows; ++r) {
+      const bool mine = far && (rows >> r & 1u) != 0;
+      const std::uint32_t all = __ballot_sync(~0u, mine);
+      const std::uint32_t before = __shfl_sync(~0u, length_, r);
+      if (mine) put(r, before + __popc(all & ((1u << lane_) - 1)), column - slab_.resident());
+      if (lane_ == r) length_ += __popc(all);
+    }
+  }
+
+  /// The most of rows 8·half up to 8·half + 7, whose lists end with the far row of zeros.
+  __device__ std::uint16_t finish(std::uint32_t half) {
+    const std::uint32_t longest = __reduce_max_sync(~0u, lane_ / 8 == half ? length_ : 0);
+    const std::uint32_t end =
+        (longest + far_batch_entries - 1) / far_batch_entries * far_batch_entries;
+    for (std::uint32_t r = half * 8; r < half * 8 + 8; ++r) {
+      const std::uint32_t length = __shfl_sync(~0u, length_, r);
+      for (std::uint32_t j = length + lane_; j < end; j += 32) put(r, j, slab_.far);
+    }
+    return static_cast<std::uint16_t>(longest);
+  }
+
+ private:
+  __device__ void put(std::uint32_t r, std::uint32_t j, std::uint32_t far_row) {
+    batches_[j / far_batch_entries].rows[r][j % far_batch_entries] =
+        static_cast<std::uint16_t>(far_row);
+  }
+
+  FarBatch* batches_;
+  const UnionSlab& slab_;
+  std::uint32_t lane_;
+  std::uint32_t length_ = 0;
+};
+
+/// Of shared memory that a warp needs: a row for each octet, and one, since steps have two.
+std::uint32_t rows_of_octets(const UnionSlab& slab) {
+  return slab.octets + 1;
+}
+
+/// A warp makes a unit.
+template <class Format>
+__global__ void __launch_bounds__(32 * plan_warps)
+    plan_columns(const __grid_constant__ Format format, const UnionPlan plan, const UnionSlab slab,
+                 std::uint32_t octets) {
+  start_dependents();
+  extern __shared__ uint4 memory[];
+  const std::uint32_t lane = threadIdx.x % 32;
+  const std::uint32_t unit = blockIdx.x * plan_warps + threadIdx.x / 32;
+  if (unit >= plan.size) return;
+  // 16 bits for each column, 8 columns a piece: first of S, then of the steps.
+  uint4* const pieces = memory + threadIdx.x / 32 * octets;
+  auto* const rows_of = reinterpret_cast<std::uint16_t*>(pieces);
+  for (std::uint32_t i = lane; i < octets; i += 32) pieces[i] = {0, 0, 0, 0};
+  const std::uint64_t offset = columns_before(format, unit);
+  const std::uint32_t more = plan.more_of(unit, offset);
+  const std::uint32_t far_batch = plan.far_batch_of(unit, offset);
+  FarLists far(plan, slab, far_batch, lane);
+  for_each_column(
+      format, unit, lane,
+      [&](std::uint32_t column, std::uint32_t rows) {
+        if (rows != 0 && column < slab.resident()) {
+          rows_of[column] = static_cast<std::uint16_t>(rows_of[column] | rows);
+        }
+        if (slab.far != 0) far.add(column, rows);
+      },
+      [] { __syncwarp(); });
+  __syncwarp();
+
+  // A lane has an octet; columns of a class are numbered in the order of octets, which moves them
+  // to lower places.
+  const auto put = [&](std::uint32_t c, std::uint32_t i, std::uint32_t place) {
+    const std::uint32_t step = i / 2;
+    const std::uint32_t batch = step / batch_steps;
+    plan.batches[batch == 0 ? unit : more + batch - 1].places[i % 2 * 8 + c][step % batch_steps] =
+        static_cast<std::uint16_t>(place);
+  };
+  std::uint32_t total[8] = {};
+  for (std::uint32_t first = 0; first < slab.octets; first += 32) {
+    const std::uint32_t octet = first + lane;
+    uint4 piece = {};
+    if (octet < slab.octets) piece = pieces[octet];
+    __syncwarp();
+    const std::uint32_t pairs[4] = {piece.x, piece.y, piece.z, piece.w};
+#pragma unroll
+    for (std::uint32_t c = 0; c < 8; ++c) {
+      const std::uint32_t rows = pairs[c / 2] >> c % 2 * 16 & 0xffff;
+      const std::uint32_t all = __ballot_sync(~0u, rows != 0);
+      if (rows != 0) {
+        const std::uint32_t i = total[c] + __popc(all & ((1u << lane) - 1));
+        rows_of[i * 8 + c] = static_cast<std::uint16_t>(rows);
+        put(c, i, slab.place(octet, c));
+      }
+      total[c] += __popc(all);
+    }
+  }
+  std::uint32_t most = 0;
+  std::uint32_t mine = 0;  // of class lane % 8
+#pragma unroll
+  for (std::uint32_t c = 0; c < 8; ++c) {
+    most = std::max(most, total[c]);
+    if (lane % 8 == c) mine = total[c];
+  }
+  const std::uint32_t steps = (most + 1) / 2;
+  const std::uint32_t batches = (steps + batch_steps - 1) / batch_steps;
+  __syncwarp();
+  for (std::uint32_t i = mine + lane / 8; i < batches * batch_steps * 2; i += 4) {
+    if (i < steps * 2) rows_of[i * 8 + lane % 8] = 0;
+    put(lane % 8, i, slab.place(0, lane % 8));
+  }
+  __syncwarp();
+  const auto* step_rows = reinterpret_cast<const std::uint32_t*>(pieces);
+  for (std::uint32_t b = 0; b < batches; ++b) {
+    uint2 bits = {};
+#pragma unroll
+    for (std::uint32_t s = 0; s < batch_steps; ++s) {
+      const std::uint32_t step = b * batch_steps + s;
+      if (step >= steps) break;
+      const std::uint32_t at = step * (step_columns / 2) + lane % 4;
+      bits.x |= (step_rows[at] >> (lane / 4) & 0x01010101u) << s;
+      bits.y |= (step_rows[at + 4] >> (lane / 4) & 0x01010101u) << s;
+    }
+    plan.batches[b == 0 ? unit : more + b - 1].bits[lane] = bits;
+  }
+  Unit made = {more, far_batch, static_cast<std::uint16_t>(steps), {0, 0}};
+  if (slab.far != 0) {
+    made.far_entries[0] = far.finish(0);
+    made.far_entries[1] = far.finish(1);
+  }
+  if (lane == 0) plan.units[unit] = made;
+}
+
+UnionSlab slab_for(const CudaContext& context, std::uint32_t k, const UnionMma& config) {
+  if (config.columns == 32) return union_slab(context, k, 32);
+  const UnionSlab wide = union_slab(context, k, 64);
+  return wide.far == 0 || config.columns == 64 ? wide : union_slab(context, k, 32);
+}
+
+template <class Format>
+UnionPlan carve_plan(WorkspaceCarver& carver, const Format& format, const UnionSlab& slab) {
+  return carve_union_plan(carver, format.layout.m(), most_columns(format), slab);
+}
+
+template <class Format>
+std::size_t workspace_bytes(const CudaContext& context, const Format& format,
+                            const OutputView& output, const UnionMma& config) {
+  if (output.m == 0 || output.n == 0) return 0;
+  const UnionSlab slab = slab_for(context, format.layout.k(), config);
+  WorkspaceCarver carver;
+  const UnionPlan plan = carve_plan(carver, format, slab);
+  carver.take<std::byte>(far_row_bytes(context, plan, slab, output.n));
+  return carver.bytes();
+}
+
+template <class Format>
+void multiply(const CudaContext& context, const Format& format, const WeightView& weights,
+              const OutputView& output, const UnionMma& config, Workspace workspace) {
+  check_spmm(format, weights, output, Space::device);
+  if (const std::string why = config.why_invalid(format.layout, weights, output); !why.empty()) {
+    throw Error(ErrorCode::invalid_argument, "union_mma: " + why);
+  }
+  if (output.m == 0 || output.n == 0) return;
+  const UnionSlab slab = slab_for(context, weights.k, config);
+  if (slab.columns == 64 && slab.far != 0) {
+    throw Error(ErrorCode::unsupported,
+                "union_mma: the shared memory of this GPU is too little for a slab of K x 64");
+  }
+  WorkspaceCarver carver(workspace);
+  const UnionPlan plan = carve_plan(carver, format, slab);
+  auto* const far_rows = carver.take<std::byte>(far_row_bytes(context, plan, slab, output.n));
+  const std::uint32_t octets = rows_of_octets(slab);
+  plan_columns<<<static_cast<unsigned>(ceil_div(plan.size, plan_warps)), 32 * plan_warps,
+                 plan_warps * octets * sizeof(uint4), context.stream>>>(format, plan, slab, octets);
+  check_launch();
+  gather_units(context, plan, slab, far_rows, weights, output);
+}
+
+}  // namespace
+}  // namespace cuda
+
+std::size_t spmm_workspace_bytes(const CudaContext& context, const Cvs& cvs, const WeightView&,
+                                 const OutputView& output, const UnionMma& config) {
+  return cuda::workspace_bytes(context, cvs, output, config);
+}
+std::size_t spmm_workspace_bytes(const CudaContext& context, const Bsr& bsr, const WeightView&,
+                                 const OutputView& output, const UnionMma& config) {
+  return cuda::workspace_bytes(context, bsr, output, config);
+}
+void spmm(const CudaContext& context, const Cvs& cvs, const WeightView& weights,
+          const OutputView& output, const UnionMma& config, Workspace workspace) {
+  cuda::multiply(context, cvs, weights, output, config, workspace);
+}
+void spmm(const CudaContext& context, const Bsr& bsr, const WeightView& weights,
+          const OutputView& output, const UnionMma& config, Workspace workspace) {
+  cuda::multiply(context, bsr, weights, output, config, workspace);
+}
+
+}  // namespace spiketune
