@@ -51,7 +51,7 @@ __device__ void load_octets(uint4* to, const UnionSlab& slab, const W* w, std::u
   const std::uint32_t column = first_column + piece * 8;
   for (std::uint32_t row = threadIdx.x / pieces; row < slab.resident();
        row += blockDim.x / pieces) {
-    uint4* const at = to + (slab.place(row / 8, row % 8) ^ piece);
+    uint4* const at = to + (slab.place(row) ^ piece);
     if (row < k && column < n) {
       __pipeline_memcpy_async(at, w + std::uint64_t{row} * n + column, 16);
     } else {

@@ -1,15 +1,17 @@
 // Y = S·W with S in column vectors or blocks: plan_columns() makes units of 16 rows of S of them
-// (union_units.cuh), union_gather.cu multiplies these. A warp makes a unit:
+// (union_units.cuh), union_gather.cu multiplies these. A warp makes a unit. Columns of vectors of
+// 16 rows are numbered within their class as they are listed, 32 at a time; of others the rows of
+// each column are collected first:
 //
-//   vectors or blocks ──▶ 16 bits for each column of S ──ballots──▶ the columns that are used, each
-//                         in shared memory                          numbered within its class
+//   vectors or blocks ──▶ 16 bits for each column of S ──ballots──▶ the columns that are used
 //
-// Bytes: the format once, and four for each column of a unit. Bound by instructions, some 100 for
-// 256 columns of S.
+// Bytes: the format once, and four for each column of a unit. Bound by instructions, some 45 for 32
+// vectors of 16 rows, and 200 for 256 columns of S.
 
 #include "spiketune/kernels/union_mma.hpp"
 
 #include <algorithm>
+#include <type_traits>
 
 #include "spiketune/core/bits.hpp"
 #include "spiketune/core/cuda/check.hpp"
@@ -21,7 +23,7 @@ namespace spiketune {
 namespace cuda {
 namespace {
 
-constexpr int plan_warps = 4;
+constexpr int plan_warps = 2;
 
 /// Columns that the units before `unit` have, those of each counted, at most.
 __device__ std::uint64_t columns_before(const Cvs& cvs, std::uint32_t unit) {
@@ -44,14 +46,15 @@ std::uint64_t most_columns(const Bsr& bsr) {
   return bsr.block_column_indices.size * b * std::max(b / unit_rows, 1u);
 }
 
-/// Calls visit(column, rows), all lanes together, for each column of a unit, or several times for
-/// one with different rows, between which next() is called. Lanes without a column have rows 0.
-template <class Visit, class Next>
-__device__ void for_each_column(const Cvs& cvs, std::uint32_t unit, std::uint32_t lane,
+/// Calls visit(column, rows), all lanes together, for each vector of a unit; next() before those of
+/// a group. Lanes without a vector have rows 0. Vectors of one group have different columns.
+template <class Mask, class Visit, class Next>
+__device__ void for_each_vector(const Cvs& cvs, std::uint32_t unit, std::uint32_t lane,
                                 Visit&& visit, Next&& next) {
   constexpr std::uint32_t together = 4;  // loads in flight
   const std::uint32_t v = cvs.vector();
   const auto* indices = cvs.column_indices.as<std::uint16_t>();  // K is small enough for them
+  const auto* masks = cvs.masks.as<Mask>();
   for (std::uint32_t i = 0; i < unit_rows / v; ++i) {
     const std::uint64_t group = std::uint64_t{unit} * (unit_rows / v) + i;
     if (group >= cvs.groups()) break;
@@ -63,12 +66,33 @@ __device__ void for_each_column(const Cvs& cvs, std::uint32_t unit, std::uint32_
       for (std::uint32_t j = 0; j < together; ++j) {
         const std::uint64_t vector = std::uint64_t{at} + j * 32 + lane;
         columns[j] = vector < end ? indices[vector] : 0;
-        rows[j] = vector < end ? cvs.mask(vector) << i * v : 0;
+        rows[j] = vector < end ? std::uint32_t{masks[vector]} << i * v : 0;
       }
 #pragma unroll
       for (std::uint32_t j = 0; j < together; ++j) visit(columns[j], rows[j]);
     }
   }
+}
+/// Of vectors of 4 or 8 rows, or of blocks, of which a column may come several times.
+template <class Visit, class Next>
+__device__ void for_each_column(const Cvs& cvs, std::uint32_t unit, std::uint32_t lane,
+                                Visit&& visit, Next&& next) {
+  for_each_vector<std::uint8_t>(cvs, unit, lane, visit, next);
+}
+
+/// The transpose of a matrix of side x side bits, of which a lane has row lane % side.
+template <std::uint32_t side>
+__device__ std::uint32_t transpose(std::uint32_t row, std::uint32_t lane) {
+  std::uint32_t left = low_mask(side);  // columns whose number lacks the bit `apart`
+#pragma unroll
+  for (std::uint32_t apart = side / 2; apart != 0; apart /= 2) {
+    left ^= left << apart;
+    left &= low_mask(side);
+    const std::uint32_t other = __shfl_xor_sync(~0u, row, apart);
+    row = (lane & apart) == 0 ? (row & left) | (other & left) << apart
+                              : (row & ~left) | (other >> apart & left);
+  }
+  return row;
 }
 
 /// Tiles of `side` x `side` of block row `block_row`, from row `first_row` of it on: a lane has a
@@ -91,13 +115,7 @@ __device__ void for_each_tile(const Bsr& bsr, std::uint64_t block_row, std::uint
       row = bsr.patterns[block * bsr.words_per_block() + at / 32] >> at % 32;
       column = load_index(bsr.block_column_indices, block) * b + in_block + in_tile;
     }
-    std::uint32_t rows = 0;
-#pragma unroll
-    for (std::uint32_t i = 0; i < side; ++i) {
-      const std::uint32_t all = __ballot_sync(~0u, (row >> i & 1u) != 0);
-      if (in_tile == i) rows = all >> lane / side * side & low_mask(side);
-    }
-    visit(column, rows);
+    visit(column, transpose<side>(row & low_mask(side), lane));
   }
 }
 template <class Visit, class Next>
@@ -163,48 +181,94 @@ class FarLists {
   std::uint32_t length_ = 0;
 };
 
-/// Of shared memory that a warp needs: a row for each octet, and one, since steps have two.
-std::uint32_t rows_of_octets(const UnionSlab& slab) {
-  return slab.octets + 1;
+/// Steps in the shared memory of a warp, whole batches of them, until they are stored: columns are
+/// numbered within their class, column i of class c is column i % 2 · 8 + c of step i / 2.
+class StepsMade {
+ public:
+  static constexpr std::uint32_t batch_columns = batch_steps * step_columns;
+  /// Of shared memory, two bytes each, for places, and as many for rows.
+  static std::uint32_t capacity(const UnionSlab& slab) {
+    return static_cast<std::uint32_t>(ceil_div(slab.octets + 1, 2 * batch_steps)) * batch_columns;
+  }
+
+  __device__ StepsMade(std::uint16_t* rows, std::uint32_t capacity)
+      : rows_(rows), places_(rows + capacity) {}
+
+  __device__ void put(std::uint32_t c, std::uint32_t i, std::uint32_t place, std::uint32_t rows) {
+    rows_[i * 8 + c] = static_cast<std::uint16_t>(rows);
+    places_[(i & ~15u) * 8 + (i % 2 * 8 + c) * batch_steps + i / 2 % batch_steps] =
+        static_cast<std::uint16_t>(place);
+  }
+
+  /// Fills up the last batch; lanes that have class c = lane % 8 have `total` of it. Returns the
+  /// number of steps.
+  __device__ std::uint32_t finish(std::uint32_t total, const UnionSlab& slab, std::uint32_t lane) {
+    steps_ = (__reduce_max_sync(~0u, total) + 1) / 2;
+    const std::uint32_t end = (steps_ + batch_steps - 1) / batch_steps * (2 * batch_steps);
+    for (std::uint32_t i = total + lane / 8; i < end; i += 4) {
+      put(lane % 8, i, slab.place(lane % 8), 0);
+    }
+    __syncwarp();
+    return steps_;
+  }
+
+  /// Stores the batches: the first as number `first`, the others from `more` on.
+  __device__ void store(Batch* batches, std::uint32_t first, std::uint32_t more,
+                        std::uint32_t lane) const {
+    const auto* pairs = reinterpret_cast<const std::uint32_t*>(rows_) + lane % 4;
+    const auto* places = reinterpret_cast<const uint2*>(places_) + lane;
+    for (std::uint32_t b = 0; b * batch_steps < steps_; ++b) {
+      Batch& to = batches[b == 0 ? first : more + b - 1];
+      uint2 bits = {};
+#pragma unroll
+      for (std::uint32_t s = 0; s < batch_steps; ++s) {
+        const std::uint32_t* const step = pairs + b * (batch_columns / 2) + s * (step_columns / 2);
+        bits.x |= (step[0] >> (lane / 4) & 0x01010101u) << s;
+        bits.y |= (step[4] >> (lane / 4) & 0x01010101u) << s;
+      }
+      to.bits[lane] = bits;
+      reinterpret_cast<uint2*>(to.places)[lane] = places[b * 32];
+    }
+  }
+
+ private:
+  std::uint16_t* rows_;
+  std::uint16_t* places_;
+  std::uint32_t steps_ = 0;
+};
+
+/// Vectors of 16 rows, 32 at a time. Returns how many of class lane % 8 there are.
+__device__ std::uint32_t number_vectors(const Cvs& cvs, std::uint32_t unit, const UnionSlab& slab,
+                                        std::uint32_t lane, StepsMade& steps, FarLists& far) {
+  std::uint32_t total = 0;
+  const auto same_class = [](const std::uint32_t(&ballots)[3], std::uint32_t c) {
+    return ((c & 1u) != 0 ? ballots[0] : ~ballots[0]) & ((c & 2u) != 0 ? ballots[1] : ~ballots[1]) &
+           ((c & 4u) != 0 ? ballots[2] : ~ballots[2]);
+  };
+  for_each_vector<std::uint16_t>(
+      cvs, unit, lane,
+      [&](std::uint32_t column, std::uint32_t rows) {
+        const bool near = rows != 0 && column < slab.resident();
+        const std::uint32_t all = __ballot_sync(~0u, near);
+        if (slab.far != 0) far.add(column, rows);
+        if (all == 0) return;
+        const std::uint32_t ballots[3] = {__ballot_sync(~0u, (column & 1u) != 0),
+                                          __ballot_sync(~0u, (column & 2u) != 0),
+                                          __ballot_sync(~0u, (column & 4u) != 0)};
+        const std::uint32_t before = __shfl_sync(~0u, total, column % 8);
+        const std::uint32_t mine = same_class(ballots, column) & all & ((1u << lane) - 1);
+        if (near) steps.put(column % 8, before + __popc(mine), slab.place(column), rows);
+        total += __popc(same_class(ballots, lane) & all);
+      },
+      [] {});
+  return total;
 }
 
-/// A warp makes a unit.
-template <class Format>
-__global__ void __launch_bounds__(32 * plan_warps)
-    plan_columns(const __grid_constant__ Format format, const UnionPlan plan, const UnionSlab slab,
-                 std::uint32_t octets) {
-  start_dependents();
-  extern __shared__ uint4 memory[];
-  const std::uint32_t lane = threadIdx.x % 32;
-  const std::uint32_t unit = blockIdx.x * plan_warps + threadIdx.x / 32;
-  if (unit >= plan.size) return;
-  // 16 bits for each column, 8 columns a piece: first of S, then of the steps.
-  uint4* const pieces = memory + threadIdx.x / 32 * octets;
-  auto* const rows_of = reinterpret_cast<std::uint16_t*>(pieces);
-  for (std::uint32_t i = lane; i < octets; i += 32) pieces[i] = {0, 0, 0, 0};
-  const std::uint64_t offset = columns_before(format, unit);
-  const std::uint32_t more = plan.more_of(unit, offset);
-  const std::uint32_t far_batch = plan.far_batch_of(unit, offset);
-  FarLists far(plan, slab, far_batch, lane);
-  for_each_column(
-      format, unit, lane,
-      [&](std::uint32_t column, std::uint32_t rows) {
-        if (rows != 0 && column < slab.resident()) {
-          rows_of[column] = static_cast<std::uint16_t>(rows_of[column] | rows);
-        }
-        if (slab.far != 0) far.add(column, rows);
-      },
-      [] { __syncwarp(); });
-  __syncwarp();
-
-  // A lane has an octet; columns of a class are numbered in the order of octets, which moves them
-  // to lower places.
-  const auto put = [&](std::uint32_t c, std::uint32_t i, std::uint32_t place) {
-    const std::uint32_t step = i / 2;
-    const std::uint32_t batch = step / batch_steps;
-    plan.batches[batch == 0 ? unit : more + batch - 1].places[i % 2 * 8 + c][step % batch_steps] =
-        static_cast<std::uint16_t>(place);
-  };
+/// The same from 16 bits for each column of S, which are where the rows of `steps` will be:
+/// numbering moves them to lower places.
+__device__ std::uint32_t number_columns(const std::uint16_t* rows_of, const UnionSlab& slab,
+                                        std::uint32_t lane, StepsMade& steps) {
+  const auto* pieces = reinterpret_cast<const uint4*>(rows_of);
   std::uint32_t total[8] = {};
   for (std::uint32_t first = 0; first < slab.octets; first += 32) {
     const std::uint32_t octet = first + lane;
@@ -216,48 +280,63 @@ __global__ void __launch_bounds__(32 * plan_warps)
     for (std::uint32_t c = 0; c < 8; ++c) {
       const std::uint32_t rows = pairs[c / 2] >> c % 2 * 16 & 0xffff;
       const std::uint32_t all = __ballot_sync(~0u, rows != 0);
-      if (rows != 0) {
-        const std::uint32_t i = total[c] + __popc(all & ((1u << lane) - 1));
-        rows_of[i * 8 + c] = static_cast<std::uint16_t>(rows);
-        put(c, i, slab.place(octet, c));
-      }
+      const std::uint32_t i = total[c] + __popc(all & ((1u << lane) - 1));
+      if (rows != 0) steps.put(c, i, slab.place(octet * 8 + c), rows);
       total[c] += __popc(all);
     }
   }
-  std::uint32_t most = 0;
-  std::uint32_t mine = 0;  // of class lane % 8
+  std::uint32_t mine = 0;
 #pragma unroll
   for (std::uint32_t c = 0; c < 8; ++c) {
-    most = std::max(most, total[c]);
     if (lane % 8 == c) mine = total[c];
   }
-  const std::uint32_t steps = (most + 1) / 2;
-  const std::uint32_t batches = (steps + batch_steps - 1) / batch_steps;
-  __syncwarp();
-  for (std::uint32_t i = mine + lane / 8; i < batches * batch_steps * 2; i += 4) {
-    if (i < steps * 2) rows_of[i * 8 + lane % 8] = 0;
-    put(lane % 8, i, slab.place(0, lane % 8));
-  }
-  __syncwarp();
-  const auto* step_rows = reinterpret_cast<const std::uint32_t*>(pieces);
-  for (std::uint32_t b = 0; b < batches; ++b) {
-    uint2 bits = {};
-#pragma unroll
-    for (std::uint32_t s = 0; s < batch_steps; ++s) {
-      const std::uint32_t step = b * batch_steps + s;
-      if (step >= steps) break;
-      const std::uint32_t at = step * (step_columns / 2) + lane % 4;
-      bits.x |= (step_rows[at] >> (lane / 4) & 0x01010101u) << s;
-      bits.y |= (step_rows[at + 4] >> (lane / 4) & 0x01010101u) << s;
+  return mine;
+}
+
+/// A warp makes a unit. `listed`: S is in vectors of 16 rows.
+template <bool listed, class Format>
+__global__ void __launch_bounds__(32 * plan_warps)
+    plan_columns(const __grid_constant__ Format format, const UnionPlan plan, const UnionSlab slab,
+                 std::uint32_t capacity) {
+  start_dependents();
+  extern __shared__ uint4 memory[];
+  const std::uint32_t lane = threadIdx.x % 32;
+  const std::uint32_t unit = blockIdx.x * plan_warps + threadIdx.x / 32;
+  if (unit >= plan.size) return;
+  auto* const rows_of = reinterpret_cast<std::uint16_t*>(memory) + threadIdx.x / 32 * 2 * capacity;
+  const std::uint64_t offset = columns_before(format, unit);
+  const std::uint32_t far_batch = plan.far_batch_of(unit, offset);
+  FarLists far(plan, slab, far_batch, lane);
+  StepsMade made(rows_of, capacity);
+  std::uint32_t total;
+  if constexpr (listed) {
+    total = number_vectors(format, unit, slab, lane, made, far);
+  } else {
+    for (std::uint32_t i = lane; i < capacity / 8; i += 32) {
+      reinterpret_cast<uint4*>(rows_of)[i] = {0, 0, 0, 0};
     }
-    plan.batches[b == 0 ? unit : more + b - 1].bits[lane] = bits;
+    for_each_column(
+        format, unit, lane,
+        [&](std::uint32_t column, std::uint32_t rows) {
+          if (rows != 0 && column < slab.resident()) {
+            rows_of[column] = static_cast<std::uint16_t>(rows_of[column] | rows);
+          }
+          if (slab.far != 0) far.add(column, rows);
+        },
+        [] { __syncwarp(); });
+    __syncwarp();
+    total = number_columns(rows_of, slab, lane, made);
   }
-  Unit made = {more, far_batch, static_cast<std::uint16_t>(steps), {0, 0}};
+  __syncwarp();
+  const std::uint32_t steps = made.finish(total, slab, lane);
+  const std::uint32_t more = plan.more_of(unit, offset);
+  made.store(plan.batches, unit, more, lane);
+  Unit described = {more, far_batch, static_cast<std::uint16_t>(steps), {0, 0}};
   if (slab.far != 0) {
-    made.far_entries[0] = far.finish(0);
-    made.far_entries[1] = far.finish(1);
+    described.far_entries[0] = far.finish(0);
+    described.far_entries[1] = far.finish(1);
   }
-  if (lane == 0) plan.units[unit] = made;
+  if (lane == 0) plan.units[unit] = described;
 }
 
 UnionSlab slab_for(const CudaContext& context, std::uint32_t k, const UnionMma& config) {
@@ -298,9 +377,19 @@ void multiply(const CudaContext& context, const Format& format, const WeightView
   WorkspaceCarver carver(workspace);
   const UnionPlan plan = carve_plan(carver, format, slab);
   auto* const far_rows = carver.take<std::byte>(far_row_bytes(context, plan, slab, output.n));
-  const std::uint32_t octets = rows_of_octets(slab);
-  plan_columns<<<static_cast<unsigned>(ceil_div(plan.size, plan_warps)), 32 * plan_warps,
-                 plan_warps * octets * sizeof(uint4), context.stream>>>(format, plan, slab, octets);
+  const std::uint32_t capacity = StepsMade::capacity(slab);
+  const std::size_t bytes = std::size_t{plan_warps} * 2 * capacity * sizeof(std::uint16_t);
+  auto* kernel = plan_columns<false, Format>;
+  if constexpr (std::is_same_v<Format, Cvs>) {
+    if (format.vector() == unit_rows) kernel = plan_columns<true, Format>;
+  }
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                             static_cast<int>(bytes)));
+  // With the split of shared memory and L1 that the product needs, both can share a multiprocessor.
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout,
+                             cudaSharedmemCarveoutMaxShared));
+  kernel<<<static_cast<unsigned>(ceil_div(plan.size, plan_warps)), 32 * plan_warps, bytes,
+           context.stream>>>(format, plan, slab, capacity);
   check_launch();
   gather_units(context, plan, slab, far_rows, weights, output);
 }

@@ -98,14 +98,14 @@ static __global__ void __launch_bounds__(plan_threads)
     const std::uint32_t rows = pairs[c / 2] >> (c % 2 * 16) & 0xffff;
     if (rows != 0) {
       const std::uint32_t i = before[warp][c] + number[c];
-      put(c, i, slab.place(threadIdx.x, c));
+      put(c, i, slab.place(threadIdx.x * 8 + c));
       reinterpret_cast<std::uint16_t*>(step_rows)[i / 2 * step_columns + i % 2 * 8 + c] =
           static_cast<std::uint16_t>(rows);
     }
   }
   for (std::uint32_t i = threadIdx.x; i < batches * batch_steps * step_columns; i += plan_threads) {
     const std::uint32_t c = i % 8;
-    if (i / 8 >= total[c]) put(c, i / 8, slab.place(0, c));
+    if (i / 8 >= total[c]) put(c, i / 8, slab.place(c));
   }
   __syncthreads();
   for (std::uint32_t b = warp; b < batches; b += warps) {

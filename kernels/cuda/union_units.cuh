@@ -6,10 +6,9 @@
 ///   row 0:   1 . . 1 . . .        columns  0   3   5       steps of 16 columns, which are an
 ///   row 1:   . . . 1 . 1 .   ──▶  rows     {0} {0,1} {1}   operand A (W) and an operand B (S)
 ///
-/// Rows of W lie in shared memory in octets: row 8·g + c of octet g begins in bank group c (of
-/// eight of 16 bytes). Columns 0 to 7 of a step have c = 0 to 7, and so have columns 8 to 15: what
-/// is read together lies in all banks. A class c with fewer columns than the others is filled up
-/// with columns that no row has.
+/// Columns 0 to 7 of a step are of classes (column mod 8) 0 to 7, and so are columns 8 to 15: what
+/// is read together lies in all banks of shared memory. A class with fewer columns than the others
+/// is filled up with columns that no row has.
 ///
 /// Columns beyond those that fit into shared memory, the far ones, are lists of each row.
 
@@ -38,10 +37,11 @@ struct UnionSlab {
   [[nodiscard]] SPIKETUNE_HD std::size_t bytes() const {
     return std::size_t{octets} * 8 * columns * 2;
   }
-  /// Pieces of 16 bytes from the slab's begin to piece 0 of row 8·octet + c, which bank group c
-  /// has; piece p: its lowest two bits, or three where there are 64 columns, xor p.
-  [[nodiscard]] SPIKETUNE_HD std::uint32_t place(std::uint32_t octet, std::uint32_t c) const {
-    return columns == 32 ? octet * 32 + c % 4 * 8 + c / 4 * 4 + c % 4 : octet * 64 + c * 9;
+  /// Pieces of 16 bytes from the slab's begin to piece 0 of a row; piece p: its lowest two bits, or
+  /// three where there are 64 columns, xor p. Eight rows of different classes, row mod 8, have the
+  /// same piece in different bank groups.
+  [[nodiscard]] SPIKETUNE_HD std::uint32_t place(std::uint32_t row) const {
+    return columns == 32 ? row * 4 + row / 2 % 4 : row * 8 + row % 8;
   }
 };
 

@@ -55,9 +55,9 @@ void expect_exact(const Shape& shape, const Logical& logical, const typename For
     const OutputView output{device_y.data(), DType::f32, shape.rows, shape.n, Space::device};
     for (const UnionMma& config : UnionMma::all()) {
       if (!config.why_invalid(encoded->layout, weight_view, output).empty()) continue;
-      SCOPED_TRACE(::testing::Message() << Format::name << ", K " << shape.k << ", N " << shape.n
-                                        << ", columns " << config.columns << ", "
-                                        << to_string(type));
+      SCOPED_TRACE(::testing::Message()
+                   << Format::name << ", K " << shape.k << ", N " << shape.n << ", columns "
+                   << config.columns << ", " << to_string(type));
       fill(context, device_y.data(), 0xff, device_y.bytes());
       Buffer workspace =
           allocate(context, spmm_workspace_bytes(context, *encoded, weight_view, output, config));
