@@ -5,7 +5,7 @@
 //
 //   vectors or blocks ──▶ 16 bits for each column of S ──ballots──▶ the columns that are used
 //
-// Bytes: the format once, and four for each column of a unit. Bound by instructions, some 45 for 32
+// Bytes: the format once, and four for each column of a unit. Bound by instructions, some 60 for 32
 // vectors of 16 rows, and 200 for 256 columns of S.
 
 #include "spiketune/kernels/union_mma.hpp"
@@ -27,7 +27,8 @@ constexpr int plan_warps = 2;
 
 /// Columns that the units before `unit` have, those of each counted, at most.
 __device__ std::uint64_t columns_before(const Cvs& cvs, std::uint32_t unit) {
-  return cvs.vector_offsets[std::uint64_t{unit} * (unit_rows / cvs.vector())];
+  const std::uint32_t v = cvs.vector();
+  return cvs.vector_offsets[std::uint64_t{unit} * (v == 16 ? 1 : v == 8 ? 2 : 4)];
 }
 __device__ std::uint64_t columns_before(const Bsr& bsr, std::uint32_t unit) {
   const std::uint32_t b = bsr.block_size();
@@ -46,38 +47,26 @@ std::uint64_t most_columns(const Bsr& bsr) {
   return bsr.block_column_indices.size * b * std::max(b / unit_rows, 1u);
 }
 
-/// Calls visit(column, rows), all lanes together, for each vector of a unit; next() before those of
-/// a group. Lanes without a vector have rows 0. Vectors of one group have different columns.
-template <class Mask, class Visit, class Next>
-__device__ void for_each_vector(const Cvs& cvs, std::uint32_t unit, std::uint32_t lane,
-                                Visit&& visit, Next&& next) {
-  constexpr std::uint32_t together = 4;  // loads in flight
-  const std::uint32_t v = cvs.vector();
-  const auto* indices = cvs.column_indices.as<std::uint16_t>();  // K is small enough for them
-  const auto* masks = cvs.masks.as<Mask>();
-  for (std::uint32_t i = 0; i < unit_rows / v; ++i) {
-    const std::uint64_t group = std::uint64_t{unit} * (unit_rows / v) + i;
-    if (group >= cvs.groups()) break;
-    next();
-    const std::uint32_t end = cvs.vector_offsets[group + 1];
-    for (std::uint32_t at = cvs.vector_offsets[group]; at < end; at += 32 * together) {
-      std::uint32_t columns[together], rows[together];
-#pragma unroll
-      for (std::uint32_t j = 0; j < together; ++j) {
-        const std::uint64_t vector = std::uint64_t{at} + j * 32 + lane;
-        columns[j] = vector < end ? indices[vector] : 0;
-        rows[j] = vector < end ? std::uint32_t{masks[vector]} << i * v : 0;
-      }
-#pragma unroll
-      for (std::uint32_t j = 0; j < together; ++j) visit(columns[j], rows[j]);
-    }
-  }
-}
-/// Of vectors of 4 or 8 rows, or of blocks, of which a column may come several times.
+/// Calls visit(column, rows), all lanes together, for each column of a unit, or several times for
+/// one with different rows, between which next() is called. Lanes without a column have rows 0.
+/// Of vectors of 4 or 8 rows.
 template <class Visit, class Next>
 __device__ void for_each_column(const Cvs& cvs, std::uint32_t unit, std::uint32_t lane,
                                 Visit&& visit, Next&& next) {
-  for_each_vector<std::uint8_t>(cvs, unit, lane, visit, next);
+  const std::uint32_t v = cvs.vector();
+  const auto* indices = cvs.column_indices.as<std::uint16_t>();  // K is small enough for them
+  const auto* masks = cvs.masks.as<std::uint8_t>();
+  std::uint64_t group = std::uint64_t{unit} * (v == 8 ? 2 : 4);
+  for (std::uint32_t row = 0; row < unit_rows && group < cvs.groups(); row += v, ++group) {
+    next();
+    const std::uint32_t begin = cvs.vector_offsets[group];
+    const std::uint32_t count = cvs.vector_offsets[group + 1] - begin;
+    for (std::uint32_t at = lane; at - lane < count; at += 32) {
+      const std::uint64_t vector = std::uint64_t{begin} + at;
+      const bool inside = at < count;
+      visit(inside ? indices[vector] : 0u, inside ? std::uint32_t{masks[vector]} << row : 0u);
+    }
+  }
 }
 
 /// The transpose of a matrix of side x side bits, of which a lane has row lane % side.
@@ -217,17 +206,23 @@ class StepsMade {
                         std::uint32_t lane) const {
     const auto* pairs = reinterpret_cast<const std::uint32_t*>(rows_) + lane % 4;
     const auto* places = reinterpret_cast<const uint2*>(places_) + lane;
+    const std::uint32_t row = lane / 4;
+    const auto rotate = [](std::uint32_t x, std::uint32_t by) {
+      return x << by | x >> (32 - by) % 32;
+    };
     for (std::uint32_t b = 0; b * batch_steps < steps_; ++b) {
-      Batch& to = batches[b == 0 ? first : more + b - 1];
+      // A step a bit, the bits of `row` where they are in a pair until all are there.
       uint2 bits = {};
 #pragma unroll
-      for (std::uint32_t s = 0; s < batch_steps; ++s) {
-        const std::uint32_t* const step = pairs + b * (batch_columns / 2) + s * (step_columns / 2);
-        bits.x |= (step[0] >> (lane / 4) & 0x01010101u) << s;
-        bits.y |= (step[4] >> (lane / 4) & 0x01010101u) << s;
+      for (std::uint32_t s = batch_steps; s-- > 0;) {
+        bits.x = rotate(bits.x, 1) | (pairs[s * (step_columns / 2)] & 0x01010101u << row);
+        bits.y = rotate(bits.y, 1) | (pairs[s * (step_columns / 2) + 4] & 0x01010101u << row);
       }
-      to.bits[lane] = bits;
-      reinterpret_cast<uint2*>(to.places)[lane] = places[b * 32];
+      Batch& to = batches[b == 0 ? first : more + b - 1];
+      to.bits[lane] = {rotate(bits.x, (32 - row) % 32), rotate(bits.y, (32 - row) % 32)};
+      reinterpret_cast<uint2*>(to.places)[lane] = *places;
+      pairs += batch_columns / 2;
+      places += batch_columns / 4;
     }
   }
 
@@ -240,27 +235,43 @@ class StepsMade {
 /// Vectors of 16 rows, 32 at a time. Returns how many of class lane % 8 there are.
 __device__ std::uint32_t number_vectors(const Cvs& cvs, std::uint32_t unit, const UnionSlab& slab,
                                         std::uint32_t lane, StepsMade& steps, FarLists& far) {
-  std::uint32_t total = 0;
+  constexpr std::uint32_t together = 4;  // loads in flight
+  constexpr std::uint32_t none = 0xffffffff;
+  const std::uint32_t begin = cvs.vector_offsets[unit];
+  const std::uint32_t count = cvs.vector_offsets[unit + std::uint64_t{1}] - begin;
+  // K is small enough for 16 bits.
+  const auto* indices = cvs.column_indices.as<std::uint16_t>() + begin + lane;
+  const auto* masks = cvs.masks.as<std::uint16_t>() + begin + lane;
+  const std::uint32_t resident = slab.resident();
   const auto same_class = [](const std::uint32_t(&ballots)[3], std::uint32_t c) {
-    return ((c & 1u) != 0 ? ballots[0] : ~ballots[0]) & ((c & 2u) != 0 ? ballots[1] : ~ballots[1]) &
-           ((c & 4u) != 0 ? ballots[2] : ~ballots[2]);
+    return (ballots[0] ^ ((c & 1u) - 1)) & (ballots[1] ^ ((c >> 1 & 1u) - 1)) &
+           (ballots[2] ^ ((c >> 2 & 1u) - 1));
   };
-  for_each_vector<std::uint16_t>(
-      cvs, unit, lane,
-      [&](std::uint32_t column, std::uint32_t rows) {
-        const bool near = rows != 0 && column < slab.resident();
-        const std::uint32_t all = __ballot_sync(~0u, near);
-        if (slab.far != 0) far.add(column, rows);
-        if (all == 0) return;
-        const std::uint32_t ballots[3] = {__ballot_sync(~0u, (column & 1u) != 0),
-                                          __ballot_sync(~0u, (column & 2u) != 0),
-                                          __ballot_sync(~0u, (column & 4u) != 0)};
-        const std::uint32_t before = __shfl_sync(~0u, total, column % 8);
-        const std::uint32_t mine = same_class(ballots, column) & all & ((1u << lane) - 1);
-        if (near) steps.put(column % 8, before + __popc(mine), slab.place(column), rows);
-        total += __popc(same_class(ballots, lane) & all);
-      },
-      [] {});
+  std::uint32_t total = 0;
+  for (std::uint32_t done = 0; done < count; done += 32 * together) {
+    std::uint32_t columns[together], rows[together];
+#pragma unroll
+    for (std::uint32_t j = 0; j < together; ++j) {
+      const bool inside = done + j * 32 + lane < count;
+      columns[j] = inside ? indices[done + j * 32] : none;
+      rows[j] = inside ? masks[done + j * 32] : 0;
+    }
+#pragma unroll
+    for (std::uint32_t j = 0; j < together; ++j) {
+      if (j * 32 >= count - done) break;
+      const std::uint32_t column = columns[j];
+      const bool near = column < resident;
+      const std::uint32_t all = __ballot_sync(~0u, near);
+      const std::uint32_t ballots[3] = {__ballot_sync(~0u, (column & 1u) != 0),
+                                        __ballot_sync(~0u, (column & 2u) != 0),
+                                        __ballot_sync(~0u, (column & 4u) != 0)};
+      const std::uint32_t before = __shfl_sync(~0u, total, column % 8);
+      const std::uint32_t mine = same_class(ballots, column) & all & ((1u << lane) - 1);
+      if (near) steps.put(column % 8, before + __popc(mine), slab.place(column), rows[j]);
+      total += __popc(same_class(ballots, lane) & all);
+      if (slab.far != 0) far.add(column == none ? 0 : column, rows[j]);
+    }
+  }
   return total;
 }
 

@@ -41,7 +41,8 @@ struct UnionSlab {
   /// three where there are 64 columns, xor p. Eight rows of different classes, row mod 8, have the
   /// same piece in different bank groups.
   [[nodiscard]] SPIKETUNE_HD std::uint32_t place(std::uint32_t row) const {
-    return columns == 32 ? row * 4 + row / 2 % 4 : row * 8 + row % 8;
+    const std::uint32_t wide = columns / 64;
+    return (row << (2 + wide)) + (row >> (1 - wide) & (3 + 4 * wide));
   }
 };
 
