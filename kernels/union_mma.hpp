@@ -10,8 +10,8 @@
 /// are taken apart into columns, of which empty ones cost nothing.
 ///
 /// Bytes: of each 16 rows the columns that any of them has, times N, through shared memory, which
-/// bounds it. W has to be finite: zero times infinity is not a zero. Workspace: at most 4 bytes a
-/// vector (or column of a block) and 528 for each 16 rows.
+/// bounds it. W has to be finite: zero times infinity is not a zero. Workspace: at most 64 bytes a
+/// vector, or a column of a block, and 50 a row.
 
 #include <string>
 #include <vector>
