@@ -5,7 +5,7 @@
 //
 //   vectors or blocks ──▶ 16 bits for each column of S ──ballots──▶ the columns that are used
 //
-// Bytes: the format once, and four for each column of a unit. Bound by instructions, some 60 for 32
+// Bytes: the format once, and four for each column of a unit. Bound by instructions, some 70 for 32
 // vectors of 16 rows, and 200 for 256 columns of S.
 
 #include "spiketune/kernels/union_mma.hpp"
