@@ -5,6 +5,7 @@
 #include "spiketune/formats/cvs.hpp"
 #include "spiketune/kernels/row_gather.hpp"
 #include "spiketune/kernels/rows.hpp"
+#include "spiketune/kernels/union_mma.hpp"
 
 namespace spiketune {
 
@@ -14,7 +15,7 @@ struct SpmmKernels<HostContext, Cvs> {
 };
 template <>
 struct SpmmKernels<CudaContext, Cvs> {
-  using list = KernelList<RowGather>;
+  using list = KernelList<UnionMma, RowGather>;
 };
 
 }  // namespace spiketune

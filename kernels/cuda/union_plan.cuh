@@ -1,108 +1,17 @@
 #pragma once
 /// \file
-/// Binary Csr regrouped for slab_union.cu: of 16 rows of S, a unit, the columns that any of them
-/// has, and which of them do.
-///
-///   row 0:   1 . . 1 . . .        columns  0   3   5       steps of 16 columns, which are an
-///   row 1:   . . . 1 . 1 .   ──▶  rows     {0} {0,1} {1}   operand A (W) and an operand B (S)
-///
-/// Rows of W lie in shared memory in octets: row 8·g + c of octet g begins in bank group c (of
-/// eight of 16 bytes). Columns 0 to 7 of a step have c = 0 to 7, and so have columns 8 to 15: what
-/// is read together lies in all banks. A class c with fewer columns than the others is filled up
-/// with columns that no row has.
-///
-/// Columns beyond those that fit into shared memory, the far ones, are lists of each row.
+/// Units of a binary Csr (union_units.cuh).
 
 #include <algorithm>
 #include <cstdint>
 
-#include "spiketune/core/workspace.hpp"
 #include "spiketune/formats/csr.hpp"
 #include "spiketune/kernels/cuda/dependent_launch.cuh"
+#include "spiketune/kernels/cuda/union_units.cuh"
 
 namespace spiketune::cuda {
 
-inline constexpr std::uint32_t unit_rows = 16;
-inline constexpr std::uint32_t step_columns = 16;
-inline constexpr std::uint32_t batch_steps = 8;
-inline constexpr std::uint32_t far_batch_entries = 8;
-inline constexpr std::uint32_t most_octets = 480;  // that plan_units() can take
-inline constexpr int plan_threads = 512;           // a warp for each row
-
-/// `octets` octets of rows of W in shared memory; `far` rows find no room in it.
-struct UnionSlab {
-  std::uint32_t octets;
-  std::uint32_t far;
-
-  [[nodiscard]] SPIKETUNE_HD std::uint32_t resident() const { return octets * 8; }
-};
-
-/// Pieces of 16 bytes from the slab's begin to piece 0 of row 8·octet + c; piece p: its lowest two
-/// bits xor p.
-SPIKETUNE_HD constexpr std::uint32_t slab_place(std::uint32_t octet, std::uint32_t c) {
-  return octet * 32 + c % 4 * 8 + c / 4 * 4 + c % 4;
-}
-
-/// Eight steps. Lane 4·r + i of a warp holds columns 2·i, 2·i + 1 and 8 more of a step, and rows r
-/// and r + 8.
-struct Batch {
-  std::uint16_t places[step_columns][batch_steps];
-  /// Bit `step` of bytes 0 to 3: whether row r has the even column, row r + 8 has it, row r has the
-  /// odd column, row r + 8 has it. x: of the first eight columns, y: of the others.
-  uint2 bits[32];
-};
-
-struct FarBatch {
-  std::uint16_t rows[unit_rows][far_batch_entries];  ///< of W, from the first far one
-};
-
-struct alignas(16) Unit {
-  std::uint32_t more;            ///< where its batches after the first are
-  std::uint32_t far_batch;       ///< where its far batches are
-  std::uint16_t steps;           ///< of all batches
-  std::uint16_t far_entries[2];  ///< the most of rows 0 to 7, and of rows 8 to 15
-};
-
-struct UnionPlan {
-  Unit* units = nullptr;
-  Batch* batches = nullptr;  ///< the first of each unit, then the others
-  FarBatch* far_batches = nullptr;
-  std::uint32_t size = 0;              ///< units
-  std::uint32_t batches_per_unit = 0;  ///< after the first; 0: as many as its nonzeros may need
-  std::uint32_t far_batches_per_unit = 0;
-
-  [[nodiscard]] __device__ std::uint32_t more_of(std::uint32_t unit, std::uint32_t offset) const {
-    return size + (batches_per_unit != 0 ? unit * batches_per_unit : offset / 16);
-  }
-  [[nodiscard]] __device__ std::uint32_t far_batch_of(std::uint32_t unit,
-                                                      std::uint32_t offset) const {
-    return batches_per_unit != 0 ? unit * far_batches_per_unit : unit + offset / far_batch_entries;
-  }
-};
-
-/// The smaller of what the capacity of `csr` and what its shape may need.
-inline UnionPlan carve_union_plan(WorkspaceCarver& carver, const Csr& csr, const UnionSlab& slab) {
-  UnionPlan plan;
-  plan.size = static_cast<std::uint32_t>(ceil_div(csr.layout.m(), unit_rows));
-  const std::uint64_t nonzeros = csr.column_indices.size;
-  const std::uint64_t most = ceil_div(slab.octets, 2 * batch_steps);
-  const std::uint64_t most_far = ceil_div(slab.far, far_batch_entries);
-  const std::uint64_t by_shape = plan.size * (most * sizeof(Batch) + most_far * sizeof(FarBatch));
-  const std::uint64_t by_nonzeros =
-      nonzeros / 16 * sizeof(Batch) + (plan.size + nonzeros / far_batch_entries) * sizeof(FarBatch);
-  std::uint64_t batches = nonzeros / 16;
-  std::uint64_t far_batches = plan.size + nonzeros / far_batch_entries;
-  if (by_shape < by_nonzeros) {
-    plan.batches_per_unit = static_cast<std::uint32_t>(most);
-    plan.far_batches_per_unit = static_cast<std::uint32_t>(most_far);
-    batches = plan.size * most;
-    far_batches = plan.size * most_far;
-  }
-  plan.units = carver.take<Unit>(plan.size);
-  plan.batches = carver.take<Batch>(plan.size + batches);
-  plan.far_batches = carver.take<FarBatch>(slab.far == 0 ? 0 : far_batches);
-  return plan;
-}
+inline constexpr int plan_threads = 512;  // a warp for each row
 
 /// A block makes a unit, a warp takes a row of it.
 static __global__ void __launch_bounds__(plan_threads)
@@ -189,14 +98,14 @@ static __global__ void __launch_bounds__(plan_threads)
     const std::uint32_t rows = pairs[c / 2] >> (c % 2 * 16) & 0xffff;
     if (rows != 0) {
       const std::uint32_t i = before[warp][c] + number[c];
-      put(c, i, slab_place(threadIdx.x, c));
+      put(c, i, slab.place(threadIdx.x * 8 + c));
       reinterpret_cast<std::uint16_t*>(step_rows)[i / 2 * step_columns + i % 2 * 8 + c] =
           static_cast<std::uint16_t>(rows);
     }
   }
   for (std::uint32_t i = threadIdx.x; i < batches * batch_steps * step_columns; i += plan_threads) {
     const std::uint32_t c = i % 8;
-    if (i / 8 >= total[c]) put(c, i / 8, slab_place(0, c));
+    if (i / 8 >= total[c]) put(c, i / 8, slab.place(c));
   }
   __syncthreads();
   for (std::uint32_t b = warp; b < batches; b += warps) {
