@@ -44,7 +44,8 @@ void expect_exact(const Shape& shape, const Logical& logical, const typename For
   SpikeView view = spikes.view();
   view.data = bits.data();
   view.space = Space::device;
-  const auto encoded = encode_to_fit<Format>(context, view, params, {.density = 0.001});
+  const auto encoded =
+      encode_to_fit<Format>(context, view, params, EncodeOptions{RowOrder::time_major, 0.001, {}});
   for (const DType type : {DType::f16, DType::bf16}) {
     const std::vector<std::byte> w = to_type(weights, type);
     Buffer device_w = allocate(context, w.size());
