@@ -16,6 +16,7 @@
 #include "spiketune/formats/format.hpp"
 #include "spiketune/kernels/gradients.hpp"
 #include "spiketune/kernels/spmm.hpp"
+#include "spiketune/kernels/spmm_lif.hpp"
 
 namespace spiketune::bindings {
 
@@ -52,6 +53,12 @@ class AnyEncoded {
   /// dW = Sᵀ·dY, of Bitmap, Csr and Csc.
   virtual void weight_gradient(const Context& context, const GradientView& gradient,
                                const OutputView& result, const Allocate& allocate) const = 0;
+  /// The bitmap [T, rows, N] that neurons fire into, of a Bitmap. Its counts are taken when
+  /// status() asks for them.
+  [[nodiscard]] virtual std::unique_ptr<AnyEncoded> spmm_lif(
+      const Context& context, const WeightView& weights, const LifInput& input,
+      const LifParams& params, const LifState& state, RowOrder row_order,
+      const Allocate& allocate) const = 0;
 };
 
 /// Names of the formats that encode() knows.
