@@ -82,7 +82,8 @@ def test_what_is_saved_is_bits():
 def test_operators_trace():
     x = spikes(16, 70).requires_grad_()
     torch.library.opcheck(torch.ops.spiketune.pack.default, (x.detach(),))
-    torch.library.opcheck(torch.ops.spiketune.linear.default, (x, torch.randn(70, 8, requires_grad=True), "csr", False))
+    torch.library.opcheck(torch.ops.spiketune.linear.default, (x, torch.randn(8, 70, requires_grad=True), "csr", False))
+    torch.library.opcheck(torch.ops.spiketune.linear.default, (x, torch.randn(8, 70, requires_grad=True), "dense", True))
     model = nn.Sequential(st.SpikeLinear(70, 24, format="csr"))
     compiled = torch.compile(copy.deepcopy(model), fullgraph=True, backend="aot_eager")
     grad = torch.randn(16, 24)
