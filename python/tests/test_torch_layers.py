@@ -133,6 +133,75 @@ def test_snntorchs_neurons(mechanism):
     assert lif.state is None
 
 
+class _Boxcar(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, distance, width):
+        ctx.save_for_backward(distance)
+        ctx.width = width
+        return distance.new_tensor(0) + (distance >= 0)
+
+    @staticmethod
+    def backward(ctx, grad):
+        (distance,) = ctx.saved_tensors
+        return grad * (distance.abs() < ctx.width) / (2 * ctx.width), None
+
+
+def neurons_by_hand(x, soft, reset_value, snntorch, width=0.5):
+    """By PyTorch's own autograd; the reset is a constant. Threshold 1, leak and gain 1/2."""
+    v, fired = torch.full_like(x[0], 0.0 if soft else reset_value), []
+    for current in x:
+        h = 0.5 * v + 0.5 * current
+        if snntorch:
+            late = (v > 1).detach()
+            h = h - late.float() if soft else torch.where(late, 0.5 * current, h)
+        elif not soft:
+            h = h + 0.5 * reset_value
+        spike = _Boxcar.apply(h - 1, width)
+        s = spike.detach()
+        v = h if snntorch else h - s if soft else h * (1 - s) + reset_value * s
+        fired.append(spike)
+    return torch.stack(fired), v
+
+
+@pytest.mark.parametrize("soft, reset_value", [(True, 0.0), (False, 0.0), (False, -0.25)])
+@pytest.mark.parametrize("convention", ["spikingjelly", "snntorch"])
+@pytest.mark.parametrize("steps", [1, 4, 7, 16, 32])
+def test_neurons_with_a_surrogate(soft, reset_value, convention, steps):
+    snntorch = convention == "snntorch"
+    if snntorch and reset_value:
+        pytest.skip("snnTorch resets to zero")
+    options = {"reset": "soft" if soft else "hard", "reset_value": reset_value, "convention": convention}
+    lif = st.SpikeLIF(surrogate_width=0.5, **options)
+    x = (torch.randint(-16, 65, (steps, 5, 9), generator=torch.Generator().manual_seed(steps)) / 16 + 1 / 64).requires_grad_()
+    grad = torch.randn(steps, 5, 9)
+    expected, after = neurons_by_hand(x, soft, reset_value, snntorch)
+    (wanted,) = torch.autograd.grad(expected, x, grad)
+    saved = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t) or t, lambda t: t):
+        spikes_ = lif(x)
+    (got,) = torch.autograd.grad(spikes_, x, grad)
+    assert (spikes_ == expected).all() and (lif.state == after).all() and 0 < spikes_.mean() < 1
+    torch.testing.assert_close(got, wanted)
+    assert sum(t.numel() * t.element_size() for t in saved) <= max(1, steps / 4) * 45 * 1.5
+    if reset_value == 0:  # the same neurons as the kernel's
+        assert (st.SpikeLIF(dtype=torch.float32, **options)(x.detach()) == expected).all()
+
+
+def test_a_surrogate_that_cannot_be():
+    with pytest.raises(spiketune.Error, match="above 0"):
+        st.SpikeLIF(surrogate_width=0.0)
+    with pytest.raises(spiketune.Error, match="up to 32 steps"):
+        st.SpikeLIF(surrogate_width=1.0)(torch.zeros(33, 2))
+
+
+def test_a_trained_layer_compiles():
+    model = nn.Sequential(st.SpikeLinear(70, 24, format="dense"), st.SpikeLIF(surrogate_width=1.0), st.SpikeLinear(24, 8, format="dense"))
+    x, grad = spikes(4, 16, 70), torch.randn(4, 16, 8)
+    expected = gradients(model, x, grad)
+    model[1].reset()
+    assert_same(gradients(torch.compile(model, fullgraph=True, backend="aot_eager"), x, grad), expected)
+
+
 def test_convert_of_spikingjellys_layers():
     layer = pytest.importorskip("spikingjelly.activation_based.layer")
     model = nn.Sequential(layer.Conv2d(2, 4, 3, step_mode="m"))
