@@ -225,9 +225,22 @@ class EncodedOn final : public AnyEncoded {
                   "spmm_lif takes spikes as bitmap, not as " + std::string(Format::name));
     }
   }
+  std::unique_ptr<AnyEncoded> im2col(const Context& context, const Convolution& convolution,
+                                     const Allocate& allocate) const override {
+    if constexpr (std::is_same_v<Format, Bitmap>) {
+      const ContextT& here = own(context);
+      const EncodedLayout windows = im2col_layout(format_.layout, convolution);
+      auto result = std::make_unique<EncodedOn>(here, Bitmap::plan(windows, {}), allocate);
+      spiketune::im2col(here, format_, convolution, result->format_);
+      return result;
+    } else {
+      throw Error(ErrorCode::unsupported,
+                  "im2col takes spikes as bitmap, not as " + std::string(Format::name));
+    }
+  }
 
  private:
-  /// Counts of bits that neurons fired.
+  /// Counts of bits that no encoder wrote.
   EncodeStatus count() const {
     if constexpr (std::is_same_v<Format, Bitmap>) {
       const DeviceGuard guard(any_context_);
@@ -249,7 +262,8 @@ class EncodedOn final : public AnyEncoded {
       require(!request.wide_indices, ErrorCode::unsupported,
               "indices of 32 bits for any K are an option of csr and coo");
     }
-    // One block for both where the workspace, which then lives as long as the encoding, is little.
+    // One block for both where the workspace, which then lives as long as the encoding, is
+    // little.
     const std::size_t stored = storage_bytes(format_);
     const std::size_t bytes = encode_workspace_bytes(context_, spikes, format_);
     const bool together = bytes <= stored / 16;

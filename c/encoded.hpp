@@ -13,6 +13,7 @@
 #include "memory.hpp"
 #include "spiketune/core/context.hpp"
 #include "spiketune/core/spike_tensor.hpp"
+#include "spiketune/encoders/im2col.hpp"
 #include "spiketune/formats/format.hpp"
 #include "spiketune/kernels/gradients.hpp"
 #include "spiketune/kernels/spmm.hpp"
@@ -59,6 +60,10 @@ class AnyEncoded {
       const Context& context, const WeightView& weights, const LifInput& input,
       const LifParams& params, const LifState& state, RowOrder row_order,
       const Allocate& allocate) const = 0;
+  /// The windows of a Bitmap of images, channels last, as a bitmap; counted as spmm_lif()'s.
+  [[nodiscard]] virtual std::unique_ptr<AnyEncoded> im2col(const Context& context,
+                                                           const Convolution& convolution,
+                                                           const Allocate& allocate) const = 0;
 };
 
 /// Names of the formats that encode() knows.

@@ -21,14 +21,14 @@ import sys
 from typing import Any, Callable, Literal, Optional
 
 from . import _core
-from ._arrays import DeviceArray, Where, device_of, is_contiguous, native
+from ._arrays import DeviceArray, Where, device_of, is_contiguous, native, torch_of
 from ._core import Error
 from ._encoded import Encoded, RowOrder
 from ._program import plan, sweep, tune
 from ._report import Report
 
-__all__ = ["DeviceArray", "Encoded", "Error", "Report", "cuda_unavailable_reason", "encode", "formats", "lif", "plan", "spike_gradient", "spmm",
-           "spmm_lif", "sweep", "tune", "weight_gradient"]
+__all__ = ["DeviceArray", "Encoded", "Error", "Report", "cuda_unavailable_reason", "encode", "formats", "im2col", "lif", "plan",
+           "spike_gradient", "spmm", "spmm_lif", "sweep", "tune", "weight_gradient"]
 
 Kind = Literal["binary", "graded2", "graded"]
 
@@ -203,6 +203,8 @@ def lif(
     reset_value: float = 0.0,
     convention: Literal["spikingjelly", "snntorch"] = "spikingjelly",
     state: Optional[Any] = None,
+    format: Optional[str] = None,
+    params: Optional[dict[str, Any]] = None,
     stream: Any = None,
 ) -> tuple[Any, Any]:
     """Leaky integrate-and-fire neurons. On a device nothing waits.
@@ -210,22 +212,51 @@ def lif(
     currents: [T, rows, N] in float32, float16 or bfloat16, time-major
     leak: what is left of the membrane after a step (1 - 1/tau, or beta); gain: of the current
     state: membranes before the first step, [rows, N] in float32; default: at rest
+    format: neurons fire into bits, which are encoded in this format with `params`, as encode(..., wait=False) does
 
-    Returns spikes [T, rows, N] in uint8 and the membranes [rows, N] after the last step.
+    Returns spikes [T, rows, N] in uint8, or Encoded where a format is given, and the membranes [rows, N] after the last
+    step.
     """
     array, kept = native(currents, "currents")
     where = Where(currents, device_of(array), stream)
     before, kept_state = (None, None) if state is None else native(state, "state")
     spikes = after = None
-    if where.device >= 0:
+    if where.device >= 0 or format is not None:
         shape = tuple(array[1] if isinstance(array, tuple) else currents.shape)
+        if len(shape) not in (2, 3):
+            raise Error(f"currents must have the shape [rows, N] or [T, rows, N], not {len(shape)} dimensions")
         shape = shape if len(shape) == 3 else (1, *shape)
-        spikes, after = where.empty(shape, "u8"), where.empty(shape[-2:], "f32")
+        dtype = "u8"
+        fired_shape = shape
+        if format is not None:
+            dtype, fired_shape = "u32", (*shape[:2], (shape[2] + 31) // 32)
+        spikes, after = where.empty(fired_shape, dtype), where.empty(shape[-2:], "f32")
     fired = _core.lif(array, leak, gain, threshold, reset, reset_value, convention, before,
                       None if spikes is None else native(spikes, "spikes")[0], None if after is None else native(after, "state")[0],
                       where.stream)
     del kept, kept_state
-    return fired if spikes is None else (_as_kind_of(currents, spikes), _as_kind_of(currents, after))
+    if spikes is None:
+        return fired
+    after = _as_kind_of(currents, after)
+    if format is not None:
+        return encode(spikes, format, params=params, k=shape[2], wait=False, stream=stream), after
+    return _as_kind_of(currents, spikes), after
+
+
+def im2col(encoded: Encoded, size: tuple[int, int], kernel: tuple[int, int], *, stride: int = 1, padding: int = 0, stream: Any = None) -> Encoded:
+    """The windows of images of bits, a bitmap [T, B * H' * W', kernel height * kernel width * C], with no dense spikes
+    between: what a convolution multiplies. On a device nothing waits.
+
+    encoded: a bitmap [T, B * H * W, C] in rows, channels last, C a multiple of 32
+    size: (H, W); kernel: (height, width)
+
+    Column (i * kernel width + j) * C + c is channel c of tap (i, j): PyTorch's weights as
+    `weight.permute(2, 3, 1, 0).reshape(-1, out_channels)`. Throws Error where that does not fit together.
+    """
+    core = encoded._core
+    storage = core.storage if encoded.device >= 0 else None
+    where = Where(storage, encoded.device, core.stream if stream is None and torch_of(storage) is None else stream)
+    return Encoded(_core.im2col(core, *size, *kernel, stride, padding, where.stream, where.allocate))
 
 
 def spmm_lif(

@@ -402,6 +402,18 @@ std::unique_ptr<AnyEncoded> fire_product(const AnyEncoded& encoded, nb::handle w
                 [&] { return encoded.spmm_lif(context, w, input, params, memory, order, room); });
 }
 
+std::unique_ptr<AnyEncoded> windows(const AnyEncoded& encoded, std::uint32_t height,
+                                    std::uint32_t width, std::uint32_t kernel_h,
+                                    std::uint32_t kernel_w, std::uint32_t stride,
+                                    std::uint32_t padding, Stream stream, nb::object allocate) {
+  const Convolution convolution{height, width, kernel_h, kernel_w, stride, padding};
+  ArrayIn where;
+  where.device = device_of(encoded);
+  const Context context = context_of(where, stream);
+  const Allocate room = allocator(context, where, std::move(allocate));
+  return run_on(context, [&] { return encoded.im2col(context, convolution, room); });
+}
+
 nb::object allocate_device(std::size_t bytes, int device, std::uintptr_t stream) {
   ArrayIn where;
   where.device = device;
@@ -440,6 +452,9 @@ NB_MODULE(_core, module) {
              nb::arg("convention"), nb::arg("scale"), nb::arg("bias").none(),
              nb::arg("state").none(), nb::arg("row_order"), nb::arg("stream").none(),
              nb::arg("allocate").none());
+  module.def("im2col", &windows, nb::arg("encoded"), nb::arg("height"), nb::arg("width"),
+             nb::arg("kernel_h"), nb::arg("kernel_w"), nb::arg("stride"), nb::arg("padding"),
+             nb::arg("stream").none(), nb::arg("allocate").none());
   module.def("device_array", &device_array);
   module.def("allocate_device", &allocate_device);
   nb::class_<DeviceMemory>(module, "DeviceMemory").def("data_ptr", [](const DeviceMemory& self) {
