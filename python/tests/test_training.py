@@ -118,3 +118,31 @@ def test_empty():
         encoded = spiketune.encode(np.zeros((t, rows, k), np.uint8), "bitmap")
         assert not spiketune.weight_gradient(encoded, np.zeros((rows, 8), np.float32)).any()
         assert spiketune.spmm_lif(encoded, np.zeros((k, 8), np.float32)).nnz == 0
+
+
+def test_windows_of_images():
+    x = spikes((2, 2 * 6 * 5, 32), density=0.4)
+    images = np.pad(x.reshape(2, 2, 6, 5, 32), ((0, 0), (0, 0), (1, 1), (1, 1), (0, 0)))
+    rows = [images[:, :, y : y + 3, z : z + 2].reshape(2, 2, 1, -1) for y in range(0, 6, 2) for z in range(0, 6, 2)]
+    expected = np.concatenate(rows, axis=2).reshape(2, -1, 192)
+    windows = spiketune.im2col(spiketune.encode(x, "bitmap"), (6, 5), (3, 2), stride=2, padding=1)
+    assert windows.shape == expected.shape
+    assert (windows.decode() == expected).all() and windows.nnz == expected.sum()
+    for call, sentence in (
+        (lambda: spiketune.im2col(spiketune.encode(x), (6, 5), (3, 3)), "as bitmap, not as csr"),
+        (lambda: spiketune.im2col(spiketune.encode(x, "bitmap"), (6, 7), (3, 3)), "not whole images of 6 x 7"),
+        (lambda: spiketune.im2col(spiketune.encode(x[..., :31], "bitmap"), (6, 5), (3, 3)), "multiple of 32, not 31"),
+    ):
+        with pytest.raises(spiketune.Error, match=sentence):
+            call()
+
+
+@pytest.mark.parametrize("name", ["bitmap", "csr", "ell"])
+def test_neurons_fire_into_a_format(name):
+    currents = np.random.default_rng(4).normal(size=(5, 7, 70)).astype(np.float32) * 3
+    expected, after = spiketune.lif(currents)
+    fired, state = spiketune.lif(currents, format=name)
+    assert fired.format == name and (fired.check().decode() == expected).all() and fired.nnz == expected.sum()
+    assert (state == after).all()
+    with pytest.raises(spiketune.Error, match="currents must have the shape"):
+        spiketune.lif(currents[0, 0], format=name)
