@@ -63,6 +63,27 @@ def test_conv2d_is_nn_conv2d(options, format):
     torch.testing.assert_close(layer(x[None]), y[None])
 
 
+@pytest.mark.parametrize("options", [{}, {"stride": 2, "padding": 1}, {"padding": 2, "bias": False}])
+@pytest.mark.parametrize("format", ["csr", "bitmap", "dense"])
+def test_conv2d_of_bits_is_nn_conv2d(options, format):
+    dense = nn.Conv2d(64, 8, (3, 2), **options)
+    x = spikes(3, 64, 7, 6, density=0.3)
+    y = dense(x)
+    grad = torch.randn_like(y)
+    expected = gradients(dense, x, grad)
+    for masked in (False, True):
+        layer = st.SpikeConv2d.from_conv2d(dense, format=format, mask_input_grad=masked)
+        saved = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t) or t, lambda t: t):
+            got = gradients(layer, x, grad)
+        assert_same((got[0], got[1], *got[2]), (expected[0], expected[1] * x if masked else expected[1], *expected[2]))
+        weight = layer.weight.untyped_storage().data_ptr()
+        assert sum(t.nbytes for t in saved if t.untyped_storage().data_ptr() != weight) == x.numel() // 8
+        torch.testing.assert_close(layer.freeze()(x[None].bool()), y[None])
+    (row,) = st.summary(nn.Sequential(layer)).layers
+    assert row["k"] == 384 and row["m"] == y.numel() // 8 and row["saved_bytes"] == x.numel() // 8
+
+
 def test_masked_input_gradient():
     layer = st.SpikeLinear(70, 24, mask_input_grad=True)
     x = spikes(16, 70)

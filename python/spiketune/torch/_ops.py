@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Literal, Optional
 
 import torch
@@ -124,6 +125,65 @@ class _Linear(torch.autograd.Function):
         bias = grad.sum(0) if of_bias else None
         spikes = _spike_gradient(grad, bits, weight, ctx.mask_input_grad).to(ctx.spike_dtype) if of_spikes else None
         return spikes, _weight_gradient(bits, ctx.k, grad) if of_weight else None, bias, None, None
+
+
+def _image_bits(spikes: Tensor) -> spiketune.Encoded:
+    """The bitmap of images [B, C, H, W], channels last."""
+    return spiketune.encode(spikes.permute(0, 2, 3, 1).reshape(-1, spikes.shape[1]), "bitmap", wait=False)
+
+
+def _dense_images(bits: Tensor, shape: torch.Size, dtype: torch.dtype) -> Tensor:
+    """Images [B, C, H, W] of their bits."""
+    batch, channels, height, width = shape
+    values = spiketune.encode(bits, "dense", params={"type": _NAMES[dtype]}, k=channels, wait=False).values
+    if not isinstance(values, Tensor):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # PyTorch has no read-only tensors
+            values = torch.from_numpy(values if dtype != torch.bfloat16 else values.view("int16")).view(dtype)
+    return values.view(batch, height, width, channels).permute(0, 3, 1, 2)
+
+
+class _Conv2d(torch.autograd.Function):
+    """A convolution of images of bits with W [N, C, kernel height, kernel width]: windows of bits are multiplied, or
+    PyTorch convolves. Saved are the bits of the images."""
+
+    @staticmethod
+    def forward(ctx, spikes, weight, bias, stride, padding, format, mask_input_grad):
+        batch, channels, height, width = spikes.shape
+        n, kernel = weight.shape[0], weight.shape[2:]
+        if format == "dense":
+            result = functional.conv2d(spikes.to(weight.dtype), weight, bias, stride, padding)
+            images = _image_bits(spikes)
+        else:
+            images = _image_bits(spikes)
+            windows = spiketune.im2col(images, (height, width), tuple(kernel), stride=stride, padding=padding)
+            rows, k = windows.shape[1:]
+            encoded = windows if format == "bitmap" else spiketune.encode(_bits_of(windows, rows, k), format, k=k, wait=False)
+            product = _product(encoded, rows, weight.permute(2, 3, 1, 0).reshape(k, n))
+            out = [(size + 2 * padding - reach) // stride + 1 for size, reach in zip((height, width), kernel)]
+            result = (product if bias is None else product.add_(bias)).view(batch, *out, n).permute(0, 3, 1, 2)
+        ctx.shape, ctx.spike_dtype, ctx.options = spikes.shape, spikes.dtype, (stride, padding, mask_input_grad)
+        ctx.save_for_backward(_bits_of(images, batch * height * width, channels), weight)
+        return result
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        bits, weight = ctx.saved_tensors
+        stride, padding, masked = ctx.options
+        of_spikes, of_weight, of_bias = ctx.needs_input_grad[:3]
+        images = _dense_images(bits, ctx.shape, grad.dtype) if of_weight or (of_spikes and masked) else None
+        spikes = None
+        if of_spikes:
+            spikes = torch.nn.grad.conv2d_input(ctx.shape, weight, grad, stride, padding)
+            spikes = (spikes * images if masked else spikes).to(ctx.spike_dtype)
+        return (spikes, torch.nn.grad.conv2d_weight(images, weight.shape, grad, stride, padding) if of_weight else None,
+                grad.sum((0, 2, 3)) if of_bias else None, None, None, None, None)
+
+
+def conv2d(spikes: Tensor, weight: Tensor, bias: Optional[Tensor], stride: int, padding: int, format: Format, mask_input_grad: bool) -> Tensor:
+    """A convolution of spikes [B, C, H, W], C a multiple of 32, without groups or dilation."""
+    return _Conv2d.apply(spikes, weight, bias, stride, padding, format, mask_input_grad)
 
 
 @torch.library.custom_op("spiketune::linear", mutates_args=())
