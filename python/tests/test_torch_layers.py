@@ -244,6 +244,19 @@ def test_layers_on_a_device(format):
     torch.testing.assert_close(layer(x), dense(x), rtol=2e-3, atol=2e-3)
 
 
+@pytest.mark.skipif(bool(spiketune.cuda_unavailable_reason()) or not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("format", ["csr", "bitmap", "dense"])
+def test_convolutions_on_a_device(format):
+    dense = nn.Conv2d(64, 24, 3, padding=1, device="cuda", dtype=torch.float16)
+    layer = st.SpikeConv2d.from_conv2d(dense, format=format, mask_input_grad=True)
+    x = spikes(3, 64, 7, 6).cuda().half()
+    grad = torch.ones(3, 24, 7, 6, device="cuda").half()
+    y, of_x, parameters = gradients(layer, x, grad)
+    expected, of_dense, of_parameters = gradients(dense, x, grad)
+    for one, other in zip((y, of_x, *parameters), (expected, of_dense * x, *of_parameters)):
+        torch.testing.assert_close(one, other, rtol=4e-3, atol=4e-3)
+
+
 def test_the_readmes_example_runs(capsys):
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     code = readme.split("## In PyTorch", 1)[1].split("```python\n", 1)[1].split("```", 1)[0]
