@@ -215,6 +215,36 @@ def test_a_surrogate_that_cannot_be():
         st.SpikeLIF(surrogate_width=1.0)(torch.zeros(33, 2))
 
 
+class ByHand(nn.Module):
+    def forward(self, x):
+        return neurons_by_hand(x, False, 0.0, False)[0]
+
+
+def test_the_loss_falls_as_with_nn_linear():
+    torch.manual_seed(3)
+    x, classes = spikes(4, 64, 70, density=0.2), torch.arange(64) % 5
+    dense = nn.Sequential(nn.Linear(70, 48), ByHand(), nn.Linear(48, 5))
+    with torch.no_grad():
+        dense[0].weight *= 8
+    sparse = copy.deepcopy(dense)
+    sparse = st.convert(sparse)
+    sparse[1] = st.SpikeLIF(surrogate_width=0.5)
+    losses = []
+    for model in (dense, sparse):
+        optimizer = torch.optim.SGD(model.parameters(), lr=2.0)
+        losses.append([])
+        for _ in range(30):
+            if model is sparse:
+                model[1].reset()
+            loss = nn.functional.cross_entropy(model(x).mean(0), classes)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses[-1].append(loss.item())
+    assert losses[0][-1] < 0.7 * losses[0][0]
+    torch.testing.assert_close(torch.tensor(losses[1]), torch.tensor(losses[0]), rtol=0.02, atol=0.02)
+
+
 def test_a_trained_layer_compiles():
     model = nn.Sequential(st.SpikeLinear(70, 24, format="dense"), st.SpikeLIF(surrogate_width=1.0), st.SpikeLinear(24, 8, format="dense"))
     x, grad = spikes(4, 16, 70), torch.randn(4, 16, 8)
