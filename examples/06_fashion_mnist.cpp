@@ -57,9 +57,10 @@ struct Layer {
 Layer make_layer(const NpzFile& file, const std::string& prefix, std::uint32_t side) {
   const NpyArray weight = file.read(prefix + "weight");
   const NpyArray bias = file.read(prefix + "bias");
-  Layer layer{prefix, {}, 0, static_cast<std::uint32_t>(weight.shape[0]), {}, {}};
-  const auto n = layer.n;
-  layer.k = static_cast<std::uint32_t>(weight.size() / n);
+  const auto outputs = static_cast<std::uint32_t>(weight.shape[0]);
+  // Tensor cores want a multiple of 8: the last layer gets outputs without weights.
+  const std::uint32_t n = (outputs + 7) / 8 * 8;
+  Layer layer{prefix, {}, static_cast<std::uint32_t>(weight.size() / outputs), n, {}, {}};
   std::uint32_t taps = side * side;
   if (weight.shape.size() == 4) {
     const auto kernel = static_cast<std::uint32_t>(weight.shape[2]);
@@ -72,8 +73,8 @@ Layer make_layer(const NpzFile& file, const std::string& prefix, std::uint32_t s
                          static_cast<std::uint32_t>(read_sizes(file, prefix + "padding")[0])};
   }
   const std::uint32_t channels = layer.k / taps;
-  layer.weights.resize(weight.size());
-  for (std::uint32_t out = 0; out < n; ++out) {
+  layer.weights.resize(std::uint64_t{layer.k} * n);
+  for (std::uint32_t out = 0; out < outputs; ++out) {
     for (std::uint32_t c = 0; c < channels; ++c) {
       for (std::uint32_t tap = 0; tap < taps; ++tap) {
         layer.weights[(std::uint64_t{tap} * channels + c) * n + out] =
@@ -81,7 +82,8 @@ Layer make_layer(const NpzFile& file, const std::string& prefix, std::uint32_t s
       }
     }
   }
-  layer.bias.assign(bias.as<float>(), bias.as<float>() + n);
+  layer.bias.assign(bias.as<float>(), bias.as<float>() + outputs);
+  layer.bias.resize(n);
   return layer;
 }
 
@@ -275,14 +277,14 @@ Encoded<Bitmap> recorded_spikes(const HostContext& context, const std::string& p
   return encode_to_fit<Bitmap>(context, spikes.view());
 }
 
-/// The mean over the steps of the last layer decides.
-std::vector<std::uint8_t> classes_of(const std::vector<float>& logits) {
-  const std::uint64_t images = logits.size() / classes / steps;
+/// The mean over the steps of the last layer, of n outputs, decides.
+std::vector<std::uint8_t> classes_of(const std::vector<float>& logits, std::uint32_t n) {
+  const std::uint64_t images = logits.size() / n / steps;
   std::vector<std::uint8_t> result(images);
   for (std::uint64_t i = 0; i < images; ++i) {
     float sums[classes] = {};
     for (std::uint32_t t = 0; t < steps; ++t) {
-      for (std::uint32_t c = 0; c < classes; ++c) sums[c] += logits[(t * images + i) * classes + c];
+      for (std::uint32_t c = 0; c < classes; ++c) sums[c] += logits[(t * images + i) * n + c];
     }
     result[i] = static_cast<std::uint8_t>(std::max_element(sums, sums + classes) - sums);
   }
@@ -333,7 +335,7 @@ struct Network {
         }
         cost.seconds += Seconds(std::chrono::steady_clock::now() - start).count();
       }
-      const std::vector<std::uint8_t> found = classes_of(logits);
+      const std::vector<std::uint8_t> found = classes_of(logits, layers.back().n);
       result.insert(result.end(), found.begin(), found.end());
       if (images.pixels.empty()) break;
     }

@@ -30,6 +30,9 @@ class Layer:
 
     def __init__(self, name, size, weight, bias, stride, padding, device):
         self.name, self.size, self.stride, self.padding = name, size, stride, padding
+        if weight.shape[0] % 8:  # products on tensor cores want a multiple: channels without weights
+            more = -weight.shape[0] % 8
+            weight, bias = (np.pad(array, [(0, more)] + [(0, 0)] * (array.ndim - 1)) for array in (weight, bias))
         self.n = weight.shape[0]
         self.bias = torch.from_numpy(bias.astype(np.float32)).to(device)
         self.dense_weight = torch.from_numpy(weight.astype(np.float32)).to(device)
@@ -78,13 +81,13 @@ def encoded_layer(layer, spikes, images, format, note):
         k = layer.weight.shape[0]
         windows = spiketune.encode(words_of(spikes, images, k), "bitmap", k=k, wait=False)
     rows, k = windows.shape[1:]
-    if format == "fused" and layer.n % 8 == 0:
+    if format == "fused" and layer.name != "fc2":
         fired = spiketune.spmm_lif(windows, layer.weight, bias=layer.bias, **NEURON)
         note(windows.bytes + fired.bytes)
         return fired
     encoded = windows if format == "fused" else spiketune.encode(words_of(windows, rows, k), format, k=k, density=1.0, wait=False)
     currents = torch.as_tensor(spiketune.spmm(encoded, layer.weight)) + layer.bias
-    if layer.n == CLASSES:
+    if layer.name == "fc2":
         return currents
     fired, _ = spiketune.lif(currents.view(STEPS, rows, layer.n), format="bitmap", **NEURON)
     note(windows.bytes + encoded.bytes + currents.nbytes + fired.bytes)
@@ -98,7 +101,7 @@ def dense_layer(layer, spikes, note):
         currents = functional.conv2d(spikes, weight, bias, layer.stride, layer.padding)
     else:
         currents = functional.linear(spikes.flatten(1), weight, bias)
-    if layer.n == CLASSES:
+    if layer.name == "fc2":
         return currents
     membrane, fired = 0.0, []
     for current in currents.chunk(STEPS):
@@ -136,7 +139,7 @@ def classify(network, batches, format, device):
                 spikes = spiketune.encode(channels_last, "bitmap")
             for layer in network[1:]:
                 spikes = stages.run(layer.name, lambda note: encoded_layer(layer, spikes, images, format, note))
-        classes.append(spikes.float().view(STEPS, -1, CLASSES).mean(0).argmax(1).cpu())
+        classes.append(spikes.float().view(STEPS, -1, network[-1].n).mean(0)[:, :CLASSES].argmax(1).cpu())
     return torch.cat(classes).numpy(), stages
 
 

@@ -318,13 +318,13 @@ def training(x, network):
 
     plain = compiled(dense)
     expected = [g.float() for g in step(dense, plain)]
-    reference = dense(x)
+    reference = dense(x).detach()  # graphs that live on tie gradients to the stream that made them
     header(f"training, {len(network)} blocks, {x.shape[1] // TOKENS} images")
     theirs = saved_bytes(plain, x) / 1e6, microseconds(graph_of(lambda: step(dense, plain))[0]), microseconds(lambda: step(dense, plain))
     print(f"saved by PyTorch without torch.compile: {saved_bytes(dense, x) / 1e6:.1f} MB")
     for format in ("auto", "dense"):
         model = Stack(network, lambda k, n: st.SpikeLinear(k, n, format=format, **options), lambda: st.SpikeLIF(surrogate_width=WIDTH))
-        fired = model(x)  # chooses the formats
+        fired = model(x).detach()  # chooses the formats
         if not (fired == reference).all():
             sys.exit(f"error: {int((fired != reference).sum())} spikes differ")
         call = compiled(model)

@@ -14,6 +14,8 @@
 
 #include "arrays.hpp"
 #include "spiketune/core/error.hpp"
+#include "spiketune/encoders/bitmap.hpp"
+#include "spiketune/encoders/dense.hpp"
 #include "spiketune/encoders/lif.hpp"
 
 namespace spiketune::python {
@@ -79,13 +81,14 @@ void visit_context(const Context& context, Work&& work) {
   work(std::get<HostContext>(context));
 }
 
-std::unique_ptr<AnyEncoded> encode(nb::handle spikes, const std::string& format,
-                                   const std::optional<std::string>& params,
-                                   const std::string& kind, const std::string& row_order,
-                                   const std::string& encoded_order, std::optional<std::uint32_t> k,
-                                   std::optional<std::uint64_t> capacity,
-                                   std::optional<double> density, bool wait, bool wide_indices,
-                                   Stream stream, nb::object allocate) {
+std::unique_ptr<AnyEncoded> encode_array(nb::handle spikes, const std::string& format,
+                                         const std::optional<std::string>& params,
+                                         const std::string& kind, const std::string& row_order,
+                                         const std::string& encoded_order,
+                                         std::optional<std::uint32_t> k,
+                                         std::optional<std::uint64_t> capacity,
+                                         std::optional<double> density, bool wait,
+                                         bool wide_indices, Stream stream, nb::object allocate) {
   const ArrayIn in = array_in(spikes, "spikes");
   const SpikeView view = spike_view(in, kind, row_order, k);
   const json chosen = params ? json::parse(*params) : json();
@@ -96,6 +99,46 @@ std::unique_ptr<AnyEncoded> encode(nb::handle spikes, const std::string& format,
   const Allocate memory = allocator(context, in, std::move(allocate));
   return run_on(context,
                 [&] { return encode_any(format, chosen, context, view, request, memory); });
+}
+
+/// The array of a format whose size follows from the shape, into memory of the caller's: bits of
+/// rows, or the dense matrix, by the type of `output`. Bad spikes are not looked for; on a device
+/// nothing waits.
+void encode_into(nb::handle spikes, nb::handle output, std::optional<std::uint32_t> k,
+                 Stream stream) {
+  const ArrayIn in = array_in(spikes, "spikes");
+  const ArrayIn out = array_in(output, "out");
+  const SpikeView view = spike_view(in, "binary", "time-major", k);
+  const EncodedLayout layout = layout_of(view, RowOrder::time_major);
+  const bool bits = out.type == DType::bit;
+  const std::size_t columns = bits ? ceil_div(layout.k(), 32) : layout.k();
+  if (out.keep.is_valid() || out.device != in.device ||
+      out.shape != std::vector<std::size_t>{static_cast<std::size_t>(layout.m()), columns}) {
+    throw Error(ErrorCode::invalid_argument,
+                "out must be contiguous, in the memory of the spikes, and have the shape [" +
+                    std::to_string(layout.m()) + ", " + std::to_string(columns) + "]");
+  }
+  const Context context = context_of(in, stream);
+  const Allocate memory = allocator(context, in, nb::none());
+  const auto write = [&](auto format) {
+    visit_context(context, [&](const auto& here) {
+      const std::size_t bytes = encode_workspace_bytes(here, view, format);
+      const Block block = memory(alignment + bytes);
+      format.status = static_cast<EncodeStatus*>(block.data);
+      encode(here, view, format, {static_cast<std::byte*>(block.data) + alignment, bytes});
+    });
+  };
+  run_on(context, [&] {
+    if (bits) {
+      Bitmap bitmap = Bitmap::plan(layout, {});
+      bitmap.words.data = static_cast<std::uint32_t*>(out.data);
+      write(bitmap);
+    } else {
+      Dense dense = Dense::plan(layout, {out.type});
+      dense.values.data = out.data;
+      write(dense);
+    }
+  });
 }
 
 const NamedArray* find_array(const AnyEncoded& encoded, const std::string& name) {
@@ -432,10 +475,13 @@ NB_MODULE(_core, module) {
   module.def("format_names", &format_names);
   module.def("cuda_unavailable_reason", &why_no_cuda);
   module.def("takes_as_it_is", [](nb::handle array) { return torch_api(array) != nullptr; });
-  module.def("encode", &encode, nb::arg("spikes"), nb::arg("format"), nb::arg("params").none(),
-             nb::arg("kind"), nb::arg("row_order"), nb::arg("encoded_order"), nb::arg("k").none(),
-             nb::arg("capacity").none(), nb::arg("density").none(), nb::arg("wait"),
-             nb::arg("wide_indices"), nb::arg("stream").none(), nb::arg("allocate").none());
+  module.def("encode", &encode_array, nb::arg("spikes"), nb::arg("format"),
+             nb::arg("params").none(), nb::arg("kind"), nb::arg("row_order"),
+             nb::arg("encoded_order"), nb::arg("k").none(), nb::arg("capacity").none(),
+             nb::arg("density").none(), nb::arg("wait"), nb::arg("wide_indices"),
+             nb::arg("stream").none(), nb::arg("allocate").none());
+  module.def("encode_into", &encode_into, nb::arg("spikes"), nb::arg("out"), nb::arg("k").none(),
+             nb::arg("stream").none());
   module.def("spmm", &spmm, nb::arg("encoded"), nb::arg("weights"), nb::arg("out").none(),
              nb::arg("transposed"), nb::arg("stream").none(), nb::arg("allocate").none());
   module.def("lif", &fire, nb::arg("currents"), nb::arg("leak"), nb::arg("gain"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Literal, Optional
 
 import torch
@@ -11,6 +10,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 import spiketune
+from spiketune import _core
 
 Format = Literal["csr", "bitmap", "dense"]
 
@@ -36,12 +36,35 @@ def _bits_of(encoded: spiketune.Encoded, m: int, k: int) -> Tensor:
     return words.reshape(m, _words(k))
 
 
+def _pack(spikes: Tensor) -> Tensor:
+    m, k = spikes.shape
+    if not _core.takes_as_it_is(spikes):  # PyTorch before 2.11
+        return _bits_of(spiketune.encode(spikes, "bitmap", wait=False), m, k)
+    bits = torch.empty((m, _words(k)), dtype=torch.int32, device=spikes.device)
+    _core.encode_into(spikes, bits, None, None)
+    return bits
+
+
+def _unpack(bits: Tensor, k: int, dtype: torch.dtype) -> Tensor:
+    """Spikes [M, K] of their bits."""
+    if not _core.takes_as_it_is(bits):
+        values = spiketune.encode(bits, "dense", params={"type": _NAMES[dtype]}, k=k, wait=False).values
+        if not isinstance(values, Tensor):
+            values = torch.from_numpy(values.view("int16" if dtype == torch.bfloat16 else values.dtype).copy()).view(dtype)
+        return values.view(-1, k)
+    spikes = torch.empty((bits.shape[0], k), dtype=dtype, device=bits.device)
+    _core.encode_into(bits, spikes, k, None)
+    return spikes
+
+
+_NAMES = {torch.float16: "f16", torch.bfloat16: "bf16", torch.float32: "f32"}
+
+
 @torch.library.custom_op("spiketune::pack", mutates_args=())
 def pack(spikes: Tensor) -> Tensor:
-    """Bits of spikes [M, K]: int32 [M, ceil(K / 32)], the first in the lowest bit. Values other than 0 and 1 throw
-    on the host; on a device they are not looked for, because nothing waits."""
-    m, k = spikes.shape
-    return _bits_of(spiketune.encode(spikes, "bitmap", wait=False), m, k)
+    """Bits of spikes [M, K]: int32 [M, ceil(K / 32)], the first in the lowest bit. Values other than 0 and 1 are not
+    looked for."""
+    return _pack(spikes)
 
 
 @pack.register_fake
@@ -61,12 +84,13 @@ def _forward(spikes: Tensor, weight: Tensor, bias: Optional[Tensor], format: str
     m, k = spikes.shape
     if format == "dense":  # the product first: the host packs while the device multiplies
         result = functional.linear(spikes.to(weight.dtype), weight, bias)
-        return result, _bits_of(spiketune.encode(spikes, "bitmap", wait=False), m, k)
-    bitmap = spiketune.encode(spikes, "bitmap", wait=False)
-    bits = _bits_of(bitmap, m, k)
+        return result, _pack(spikes)
     if format == "bitmap":
+        bitmap = spiketune.encode(spikes, "bitmap", wait=False)
+        bits = _bits_of(bitmap, m, k)
         result = _product(bitmap, m, weight.t().contiguous())
     elif format == "csr":
+        bits = _pack(spikes)
         result = _product(spiketune.encode(bits, "csr", k=k, wait=False), m, weight.t().contiguous())
     else:
         raise spiketune.Error(f"a layer's format is csr, bitmap or dense, not {format}")
@@ -76,13 +100,9 @@ def _forward(spikes: Tensor, weight: Tensor, bias: Optional[Tensor], format: str
 def _weight_gradient(bits: Tensor, k: int, grad: Tensor) -> Tensor:
     """dYᵀ·S, [N, K]: on a device of S made dense from its bits for as long as the product runs, on the host of bits."""
     if bits.is_cuda:
-        dense = spiketune.encode(bits, "dense", params={"type": _NAMES[grad.dtype]}, k=k, wait=False)
-        return grad.t() @ dense.values.view(-1, k)
+        return grad.t() @ _unpack(bits, k, grad.dtype)
     result = spiketune.weight_gradient(spiketune.encode(bits, "bitmap", k=k), grad)
     return torch.from_numpy(result).t().to(grad.dtype, memory_format=torch.contiguous_format)
-
-
-_NAMES = {torch.float16: "f16", torch.bfloat16: "bf16", torch.float32: "f32"}
 
 
 def _save(ctx, spikes: Tensor, weight: Tensor, bits: Tensor, mask_input_grad: bool) -> None:
@@ -92,18 +112,13 @@ def _save(ctx, spikes: Tensor, weight: Tensor, bits: Tensor, mask_input_grad: bo
     ctx.save_for_backward(bits, weight)
 
 
-def _unpack(bits: Tensor, k: int) -> Tensor:
-    lanes = torch.arange(32, dtype=torch.int32, device=bits.device)
-    return (bits[:, :, None] >> lanes & 1).reshape(bits.shape[0], -1)[:, :k]
-
-
 def _spike_gradient(grad: Tensor, bits: Tensor, weight: Tensor, masked: bool) -> Tensor:
     """dY·W of W [N, K], 0 where there was no spike if `masked`."""
     n, k = weight.shape
     tensor_cores = grad.is_cuda and grad.dtype in (torch.float16, torch.bfloat16) and n % 8 == 0 and k % 8 == 0
     if not masked or not tensor_cores:
         result = grad @ weight
-        return result.mul_(_unpack(bits, k)) if masked else result
+        return result.mul_(_unpack(bits, k, grad.dtype)) if masked else result
     result = torch.empty((grad.shape[0], k), dtype=grad.dtype, device=grad.device)
     return spiketune.spike_gradient(grad, weight.t().contiguous(), bits, out=result)
 
@@ -127,20 +142,9 @@ class _Linear(torch.autograd.Function):
         return spikes, _weight_gradient(bits, ctx.k, grad) if of_weight else None, bias, None, None
 
 
-def _image_bits(spikes: Tensor) -> spiketune.Encoded:
-    """The bitmap of images [B, C, H, W], channels last."""
-    return spiketune.encode(spikes.permute(0, 2, 3, 1).reshape(-1, spikes.shape[1]), "bitmap", wait=False)
-
-
-def _dense_images(bits: Tensor, shape: torch.Size, dtype: torch.dtype) -> Tensor:
-    """Images [B, C, H, W] of their bits."""
-    batch, channels, height, width = shape
-    values = spiketune.encode(bits, "dense", params={"type": _NAMES[dtype]}, k=channels, wait=False).values
-    if not isinstance(values, Tensor):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # PyTorch has no read-only tensors
-            values = torch.from_numpy(values if dtype != torch.bfloat16 else values.view("int16")).view(dtype)
-    return values.view(batch, height, width, channels).permute(0, 3, 1, 2)
+def _channels_last(images: Tensor) -> Tensor:
+    """Images [B, C, H, W] as rows [B * H * W, C]."""
+    return images.permute(0, 2, 3, 1).reshape(-1, images.shape[1])
 
 
 class _Conv2d(torch.autograd.Function):
@@ -153,9 +157,10 @@ class _Conv2d(torch.autograd.Function):
         n, kernel = weight.shape[0], weight.shape[2:]
         if format == "dense":
             result = functional.conv2d(spikes.to(weight.dtype), weight, bias, stride, padding)
-            images = _image_bits(spikes)
+            bits = _pack(_channels_last(spikes))
         else:
-            images = _image_bits(spikes)
+            images = spiketune.encode(_channels_last(spikes), "bitmap", wait=False)
+            bits = _bits_of(images, batch * height * width, channels)
             windows = spiketune.im2col(images, (height, width), tuple(kernel), stride=stride, padding=padding)
             rows, k = windows.shape[1:]
             encoded = windows if format == "bitmap" else spiketune.encode(_bits_of(windows, rows, k), format, k=k, wait=False)
@@ -163,7 +168,7 @@ class _Conv2d(torch.autograd.Function):
             out = [(size + 2 * padding - reach) // stride + 1 for size, reach in zip((height, width), kernel)]
             result = (product if bias is None else product.add_(bias)).view(batch, *out, n).permute(0, 3, 1, 2)
         ctx.shape, ctx.spike_dtype, ctx.options = spikes.shape, spikes.dtype, (stride, padding, mask_input_grad)
-        ctx.save_for_backward(_bits_of(images, batch * height * width, channels), weight)
+        ctx.save_for_backward(bits, weight)
         return result
 
     @staticmethod
@@ -172,8 +177,10 @@ class _Conv2d(torch.autograd.Function):
         bits, weight = ctx.saved_tensors
         stride, padding, masked = ctx.options
         of_spikes, of_weight, of_bias = ctx.needs_input_grad[:3]
-        images = _dense_images(bits, ctx.shape, grad.dtype) if of_weight or (of_spikes and masked) else None
-        spikes = None
+        batch, channels, height, width = ctx.shape
+        images = spikes = None
+        if of_weight or (of_spikes and masked):
+            images = _unpack(bits, channels, grad.dtype).view(batch, height, width, channels).permute(0, 3, 1, 2)
         if of_spikes:
             spikes = torch.nn.grad.conv2d_input(ctx.shape, weight, grad, stride, padding)
             spikes = (spikes * images if masked else spikes).to(ctx.spike_dtype)
