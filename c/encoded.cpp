@@ -136,13 +136,24 @@ class EncodedOn final : public AnyEncoded {
     }
   }
 
+  /// Of memory that somebody else writes, without counts.
+  EncodedOn(const ContextT& context, const Format& planned, const Allocate& allocate)
+      : context_(context),
+        any_context_(context),
+        input_order_(planned.layout.row_order),
+        counted_(false),
+        format_(planned),
+        storage_(allocate(storage_bytes(planned))) {
+    bind(format_, storage_.data);
+  }
+
   std::string format() const override { return std::string(Format::name); }
   json params() const override { return fields_to_json(params_); }
   const EncodedLayout& layout() const override { return format_.layout; }
   const Context& context() const override { return any_context_; }
   const Block& storage() const override { return storage_; }
   const EncodeStatus& status() const override {
-    if (!status_) accept(status_of(context_, format_.status));
+    if (!status_) accept(counted_ ? status_of(context_, format_.status) : count());
     return *status_;
   }
   std::uint64_t bytes() const override { return format_.bytes(status().needed); }
@@ -196,8 +207,52 @@ class EncodedOn final : public AnyEncoded {
           "the gradient of W is one of bitmap, csr or csc, not of " + std::string(Format::name));
     }
   }
+  std::unique_ptr<AnyEncoded> spmm_lif(const Context& context, const WeightView& weights,
+                                       const LifInput& input, const LifParams& params,
+                                       const LifState& state, RowOrder row_order,
+                                       const Allocate& allocate) const override {
+    if constexpr (std::is_same_v<Format, Bitmap>) {
+      const ContextT& here = own(context);
+      const SpikeShape& shape = format_.layout.shape;
+      EncodedLayout fired{{shape.timesteps, shape.rows, weights.n}};
+      fired.row_order = row_order;
+      auto result = std::make_unique<EncodedOn>(here, Bitmap::plan(fired, {}), allocate);
+      spiketune::spmm_lif(here, format_, weights, input, params, state,
+                          words_of(result->format_, ContextT::space));
+      return result;
+    } else {
+      throw Error(ErrorCode::unsupported,
+                  "spmm_lif takes spikes as bitmap, not as " + std::string(Format::name));
+    }
+  }
+  std::unique_ptr<AnyEncoded> im2col(const Context& context, const Convolution& convolution,
+                                     const Allocate& allocate) const override {
+    if constexpr (std::is_same_v<Format, Bitmap>) {
+      const ContextT& here = own(context);
+      const EncodedLayout windows = im2col_layout(format_.layout, convolution);
+      auto result = std::make_unique<EncodedOn>(here, Bitmap::plan(windows, {}), allocate);
+      spiketune::im2col(here, format_, convolution, result->format_);
+      return result;
+    } else {
+      throw Error(ErrorCode::unsupported,
+                  "im2col takes spikes as bitmap, not as " + std::string(Format::name));
+    }
+  }
 
  private:
+  /// Counts of bits that no encoder wrote.
+  EncodeStatus count() const {
+    if constexpr (std::is_same_v<Format, Bitmap>) {
+      const DeviceGuard guard(any_context_);
+      const EncodedOn counted(context_, SpikeView(words_of(format_, ContextT::space)), params_,
+                              {format_.layout.row_order, std::nullopt, std::nullopt, false, false},
+                              own_memory(any_context_));
+      return status_of(context_, counted.format_.status);
+    } else {
+      return {};
+    }
+  }
+
   void encode_into(const Format& planned, const SpikeView& spikes, const EncodeRequest& request,
                    const Allocate& allocate) {
     format_ = planned;
@@ -207,7 +262,8 @@ class EncodedOn final : public AnyEncoded {
       require(!request.wide_indices, ErrorCode::unsupported,
               "indices of 32 bits for any K are an option of csr and coo");
     }
-    // One block for both where the workspace, which then lives as long as the encoding, is little.
+    // One block for both where the workspace, which then lives as long as the encoding, is
+    // little.
     const std::size_t stored = storage_bytes(format_);
     const std::size_t bytes = encode_workspace_bytes(context_, spikes, format_);
     const bool together = bytes <= stored / 16;
@@ -237,6 +293,7 @@ class EncodedOn final : public AnyEncoded {
   ContextT context_;
   Context any_context_;
   RowOrder input_order_;
+  bool counted_ = true;  ///< by an encoder
   Format format_;
   Block storage_;
   mutable std::optional<EncodeStatus> status_;

@@ -13,9 +13,11 @@
 #include "memory.hpp"
 #include "spiketune/core/context.hpp"
 #include "spiketune/core/spike_tensor.hpp"
+#include "spiketune/encoders/im2col.hpp"
 #include "spiketune/formats/format.hpp"
 #include "spiketune/kernels/gradients.hpp"
 #include "spiketune/kernels/spmm.hpp"
+#include "spiketune/kernels/spmm_lif.hpp"
 
 namespace spiketune::bindings {
 
@@ -52,6 +54,16 @@ class AnyEncoded {
   /// dW = Sᵀ·dY, of Bitmap, Csr and Csc.
   virtual void weight_gradient(const Context& context, const GradientView& gradient,
                                const OutputView& result, const Allocate& allocate) const = 0;
+  /// The bitmap [T, rows, N] that neurons fire into, of a Bitmap. Its counts are taken when
+  /// status() asks for them.
+  [[nodiscard]] virtual std::unique_ptr<AnyEncoded> spmm_lif(
+      const Context& context, const WeightView& weights, const LifInput& input,
+      const LifParams& params, const LifState& state, RowOrder row_order,
+      const Allocate& allocate) const = 0;
+  /// The windows of a Bitmap of images, channels last, as a bitmap; counted as spmm_lif()'s.
+  [[nodiscard]] virtual std::unique_ptr<AnyEncoded> im2col(const Context& context,
+                                                           const Convolution& convolution,
+                                                           const Allocate& allocate) const = 0;
 };
 
 /// Names of the formats that encode() knows.

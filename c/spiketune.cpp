@@ -140,6 +140,16 @@ Space space_of(const Context& context) {
   return std::visit([](const auto& where) { return where.space; }, context);
 }
 
+LifParams neuron_of(const spiketune_lif_params& params) {
+  return {
+      params.leak,
+      params.gain,
+      params.threshold,
+      params.soft_reset != 0 ? LifParams::Reset::soft : LifParams::Reset::hard,
+      params.reset_value,
+      params.snntorch != 0 ? LifParams::Convention::snntorch : LifParams::Convention::spikingjelly};
+}
+
 }  // namespace
 
 const char* spiketune_last_error(void) {
@@ -294,14 +304,7 @@ spiketune_status spiketune_lif(const spiketune_context* context, const void* cur
                                float* after, void* spikes, spiketune_dtype storage) {
   return guarded([&] {
     require_all("context or params is NULL", context, params);
-    const LifParams neuron{
-        params->leak,
-        params->gain,
-        params->threshold,
-        params->soft_reset != 0 ? LifParams::Reset::soft : LifParams::Reset::hard,
-        params->reset_value,
-        params->snntorch != 0 ? LifParams::Convention::snntorch
-                              : LifParams::Convention::spikingjelly};
+    const LifParams neuron = neuron_of(*params);
     const Space space = space_of(context->context);
     const SpikeShape shape{timesteps, rows, n};
     const CurrentView view{currents, shape, type_of(current_type), space};
@@ -314,5 +317,23 @@ spiketune_status spiketune_lif(const spiketune_context* context, const void* cur
     }
 #endif
     lif(std::get<HostContext>(context->context), view, neuron, {before, after}, fired);
+  });
+}
+
+spiketune_status spiketune_spmm_lif(const spiketune_context* context,
+                                    const spiketune_encoded* encoded, const void* weights,
+                                    spiketune_dtype weight_type, uint32_t n, float scale,
+                                    const float* scales, const float* bias,
+                                    const spiketune_lif_params* params, const float* before,
+                                    float* after, spiketune_row_order order,
+                                    spiketune_encoded** fired) {
+  return guarded([&] {
+    require_all("context, encoded, params or fired is NULL", context, encoded, params, fired);
+    const WeightView w{weights, type_of(weight_type), encoded->encoded->layout().k(), n,
+                       space_of(context->context)};
+    const bindings::DeviceGuard guard(context->context);
+    *fired = new spiketune_encoded{encoded->encoded->spmm_lif(
+        context->context, w, {scales, scale, bias}, neuron_of(*params), {before, after},
+        order_of(order), bindings::own_memory(context->context))};
   });
 }

@@ -203,6 +203,23 @@ SPIKETUNE_API spiketune_status spiketune_lif(const spiketune_context* context, c
                                              const float* before, float* after, void* spikes,
                                              spiketune_dtype storage);
 
+/**
+ * A spiking layer in one step: neurons with the currents scale * (S.W) + bias fire into a bitmap
+ * [T, rows, N], which the next layer takes as it is. Freed as an encoding.
+ * \param encoded  S, of format bitmap, binary
+ * \param weights  [K, N], row-major; f16 or bf16, on the host f32 too. On a device N must be a
+ *                 multiple of 8, and arrays aligned to 16 bytes
+ * \param scales   [N], of each channel; NULL: `scale` of all
+ * \param bias     [N]; NULL: 0
+ * \param before   membranes [rows, N] before the first step; NULL: at rest
+ * \param after    membranes after the last; NULL: not wanted. May be `before`
+ */
+SPIKETUNE_API spiketune_status spiketune_spmm_lif(
+    const spiketune_context* context, const spiketune_encoded* encoded, const void* weights,
+    spiketune_dtype weight_type, uint32_t n, float scale, const float* scales, const float* bias,
+    const spiketune_lif_params* params, const float* before, float* after,
+    spiketune_row_order order, spiketune_encoded** fired);
+
 #ifdef __cplusplus
 }
 #endif

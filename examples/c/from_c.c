@@ -4,6 +4,7 @@
 #include <spiketune/c/spiketune.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { T = 4, ROWS = 32, K = 96, N = 8 };
 
@@ -62,6 +63,18 @@ int main(void) {
     for (row = 0; row < T * ROWS; ++row) expected += (float)fired[row * K + k] * y[row * N];
     if (gradient[k * N] != expected || (k > 0 && spike_gradient[k] != 0.0f)) return 1;
   }
+  /* A layer in one step: product and neurons, into the bitmap that a next layer would read. */
+  spiketune_encoded *bitmap = NULL, *next = NULL;
+  uint8_t in_one_step[T * ROWS * N], in_two[T * ROWS * N];
+  check(spiketune_encode(context, "bitmap", NULL, &spikes, SPIKETUNE_TIME_MAJOR, 0, &bitmap));
+  check(spiketune_spmm_lif(context, bitmap, weights, SPIKETUNE_F32, N, 1.0f, NULL, NULL, &neurons,
+                           NULL, NULL, SPIKETUNE_TIME_MAJOR, &next));
+  check(spiketune_decode(context, next, in_one_step, SPIKETUNE_U8));
+  check(spiketune_lif(context, y, SPIKETUNE_F32, T, ROWS, N, &neurons, NULL, NULL, in_two,
+                      SPIKETUNE_U8));
+  if (memcmp(in_one_step, in_two, sizeof in_two) != 0) return 1;
+  spiketune_encoded_free(next);
+  spiketune_encoded_free(bitmap);
   /* Errors are codes, with a sentence. */
   spiketune_encoded* none = NULL;
   if (spiketune_encode(context, "crs", NULL, &spikes, SPIKETUNE_TIME_MAJOR, 0, &none) !=

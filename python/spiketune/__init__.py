@@ -16,18 +16,19 @@ the command says.
 from __future__ import annotations
 
 import json
+import numbers
 import sys
-from typing import Any, Literal, Optional
+from typing import Any, Callable, Literal, Optional
 
 from . import _core
-from ._arrays import DeviceArray, Where, device_of, is_contiguous, native
+from ._arrays import DeviceArray, Where, device_of, is_contiguous, native, torch_of
 from ._core import Error
 from ._encoded import Encoded, RowOrder
 from ._program import plan, sweep, tune
 from ._report import Report
 
-__all__ = ["DeviceArray", "Encoded", "Error", "Report", "cuda_unavailable_reason", "encode", "formats", "lif", "plan", "spmm", "sweep",
-           "tune"]
+__all__ = ["DeviceArray", "Encoded", "Error", "Report", "cuda_unavailable_reason", "encode", "formats", "im2col", "lif", "plan",
+           "spike_gradient", "spmm", "spmm_lif", "sweep", "tune", "weight_gradient"]
 
 Kind = Literal["binary", "graded2", "graded"]
 
@@ -100,24 +101,96 @@ def spmm(
     transposed: Sᵀ·W, [K, N], of W [T * rows, N]; for encodings as csc
     out: an array to write into, float32 or of the type of W
     """
-    if stream is None and _core.takes_as_it_is(weights) and (out is None or _core.takes_as_it_is(out)):
+    if _as_they_are(stream, weights, out):
         made = _core.spmm(encoded._core, weights, out, transposed, None, None)
         return made if out is None else out
-    if out is not None and not is_contiguous(out):
-        raise Error("out must be contiguous")
     array, kept = native(weights, "W")
     where = Where(weights, device_of(array), stream)
-    result = out
-    if out is None and where.device >= 0:
-        steps, rows, k = encoded.shape
-        shape = array[1] if isinstance(array, tuple) else weights.shape
-        if len(shape) != 2:
-            raise Error("W must have the shape " + ("[T * rows, N]" if transposed else "[K, N]"))
-        result = where.empty((k if transposed else steps * rows, shape[1]), "f32")
-    into = None if result is None else native(result, "out")[0]
+    steps, rows, k = encoded.shape
+    height = k if transposed else steps * rows
+    result, into = _result(where, array, weights, "W", "[T * rows, N]" if transposed else "[K, N]", out, lambda n: (height, n))
     made = _core.spmm(encoded._core, array, into, transposed, where.stream, where.allocate)
     del kept
     return made if result is None else result if out is not None else _as_kind_of(weights, result)
+
+
+def weight_gradient(encoded: Encoded, gradient: Any, *, out: Optional[Any] = None, stream: Any = None) -> Any:
+    """dW = Sᵀ·dY, the gradient of W of Y = S·W: [K, N] in float32. On a device nothing waits.
+
+    encoded: S, as bitmap, csr or csc; on a device binary
+    gradient: dY [T * rows, N] in float32, float16 or bfloat16, rows in the order of the encoding, in its memory. Sums
+        are in float32, always in the same order.
+    out: an array to write into, float32
+
+    Where more than a twentieth are spikes, a dense product is faster on a device.
+    """
+    if _as_they_are(stream, gradient, out):
+        made = _core.weight_gradient(encoded._core, gradient, out, None, None)
+        return made if out is None else out
+    array, kept = native(gradient, "the gradient")
+    where = Where(gradient, device_of(array), stream)
+    k = encoded.shape[2]
+    result, into = _result(where, array, gradient, "the gradient", "[T * rows, N]", out, lambda n: (k, n))
+    made = _core.weight_gradient(encoded._core, array, into, where.stream, where.allocate)
+    del kept
+    return made if result is None else result if out is not None else _as_kind_of(gradient, result)
+
+
+def spike_gradient(
+    gradient: Any,
+    weights: Any,
+    mask: Any,
+    *,
+    values: Optional[Any] = None,
+    out: Optional[Any] = None,
+    stream: Any = None,
+) -> Any:
+    """dS = (dY·Wᵀ) ⊙ surrogate, the gradient of the spikes of Y = S·W: [M, K] in float32, 0 where `mask` has no bit. On
+    a device nothing waits.
+
+    gradient: dY [M, N] in float32, float16 or bfloat16; weights: W [K, N] of the same type
+    mask: where the derivative of a spike by its membrane is not 0: a bitmap of [M, K] in rows, or its words, [M,
+        ceil(K / 32)] in uint32 (PyTorch: int32), the first element in the lowest bit
+    values: the derivative, [M, K] in float32, float16 or bfloat16, read where the mask has a bit; default: 1
+    out: an array to write into, float32 or of the type of W
+
+    All in the same memory, rows in the same order.
+    """
+    words = mask._core if isinstance(mask, Encoded) else mask
+    if _as_they_are(stream, gradient, weights, None if words is not mask else mask, values, out):
+        made = _core.spike_gradient(gradient, weights, words, values, out, None)
+        return made if out is None else out
+    array, kept = native(gradient, "the gradient")
+    where = Where(gradient, device_of(array), stream)
+    w, kept_weights = native(weights, "W")
+    k = (w[1] if isinstance(w, tuple) else weights.shape)[0]
+    bits, kept_mask = (words, None) if words is not mask else native(mask, "mask")
+    factors, kept_values = (None, None) if values is None else native(values, "values")
+    m = (array[1] if isinstance(array, tuple) else gradient.shape)[0]
+    result, into = _result(where, array, gradient, "the gradient", "[M, N]", out, lambda _: (m, k))
+    made = _core.spike_gradient(array, w, bits, factors, into, where.stream)
+    del kept, kept_weights, kept_mask, kept_values
+    return made if result is None else result if out is not None else _as_kind_of(gradient, result)
+
+
+def _as_they_are(stream: Any, *arrays: Any) -> bool:
+    """Whether _core takes these arrays itself, on their current stream."""
+    return stream is None and all(array is None or _core.takes_as_it_is(array) for array in arrays)
+
+
+def _result(where: Where, array: Any, given: Any, what: str, shape: str, out: Any, shape_of: Callable[[int], tuple[int, int]]) -> tuple[Any, Any]:
+    """(the array to write into or None, as _core takes it): `out`, or one made on a device for a matrix [.., N]."""
+    if out is not None:
+        if not is_contiguous(out):
+            raise Error("out must be contiguous")
+        return out, native(out, "out")[0]
+    if where.device < 0:
+        return None, None
+    sizes = array[1] if isinstance(array, tuple) else given.shape
+    if len(sizes) != 2:
+        raise Error(f"{what} must have the shape {shape}")
+    result = where.empty(shape_of(sizes[1]), "f32")
+    return result, native(result, "out")[0]
 
 
 def lif(
@@ -130,6 +203,8 @@ def lif(
     reset_value: float = 0.0,
     convention: Literal["spikingjelly", "snntorch"] = "spikingjelly",
     state: Optional[Any] = None,
+    format: Optional[str] = None,
+    params: Optional[dict[str, Any]] = None,
     stream: Any = None,
 ) -> tuple[Any, Any]:
     """Leaky integrate-and-fire neurons. On a device nothing waits.
@@ -137,22 +212,99 @@ def lif(
     currents: [T, rows, N] in float32, float16 or bfloat16, time-major
     leak: what is left of the membrane after a step (1 - 1/tau, or beta); gain: of the current
     state: membranes before the first step, [rows, N] in float32; default: at rest
+    format: neurons fire into bits, which are encoded in this format with `params`, as encode(..., wait=False) does
 
-    Returns spikes [T, rows, N] in uint8 and the membranes [rows, N] after the last step.
+    Returns spikes [T, rows, N] in uint8, or Encoded where a format is given, and the membranes [rows, N] after the last
+    step.
     """
     array, kept = native(currents, "currents")
     where = Where(currents, device_of(array), stream)
     before, kept_state = (None, None) if state is None else native(state, "state")
     spikes = after = None
-    if where.device >= 0:
+    if where.device >= 0 or format is not None:
         shape = tuple(array[1] if isinstance(array, tuple) else currents.shape)
+        if len(shape) not in (2, 3):
+            raise Error(f"currents must have the shape [rows, N] or [T, rows, N], not {len(shape)} dimensions")
         shape = shape if len(shape) == 3 else (1, *shape)
-        spikes, after = where.empty(shape, "u8"), where.empty(shape[-2:], "f32")
+        dtype = "u8"
+        fired_shape = shape
+        if format is not None:
+            dtype, fired_shape = "u32", (*shape[:2], (shape[2] + 31) // 32)
+        spikes, after = where.empty(fired_shape, dtype), where.empty(shape[-2:], "f32")
     fired = _core.lif(array, leak, gain, threshold, reset, reset_value, convention, before,
                       None if spikes is None else native(spikes, "spikes")[0], None if after is None else native(after, "state")[0],
                       where.stream)
     del kept, kept_state
-    return fired if spikes is None else (_as_kind_of(currents, spikes), _as_kind_of(currents, after))
+    if spikes is None:
+        return fired
+    after = _as_kind_of(currents, after)
+    if format is not None:
+        return encode(spikes, format, params=params, k=shape[2], wait=False, stream=stream), after
+    return _as_kind_of(currents, spikes), after
+
+
+def im2col(encoded: Encoded, size: tuple[int, int], kernel: tuple[int, int], *, stride: int = 1, padding: int = 0, stream: Any = None) -> Encoded:
+    """The windows of images of bits, a bitmap [T, B * H' * W', kernel height * kernel width * C], with no dense spikes
+    between: what a convolution multiplies. On a device nothing waits.
+
+    encoded: a bitmap [T, B * H * W, C] in rows, channels last, C a multiple of 32
+    size: (H, W); kernel: (height, width)
+
+    Column (i * kernel width + j) * C + c is channel c of tap (i, j): PyTorch's weights as
+    `weight.permute(2, 3, 1, 0).reshape(-1, out_channels)`. Throws Error where that does not fit together.
+    """
+    core = encoded._core
+    storage = core.storage if encoded.device >= 0 else None
+    where = Where(storage, encoded.device, core.stream if stream is None and torch_of(storage) is None else stream)
+    return Encoded(_core.im2col(core, *size, *kernel, stride, padding, where.stream, where.allocate))
+
+
+def spmm_lif(
+    encoded: Encoded,
+    weights: Any,
+    *,
+    scale: Any = 1.0,
+    bias: Optional[Any] = None,
+    leak: float = 0.5,
+    gain: float = 0.5,
+    threshold: float = 1.0,
+    reset: Literal["hard", "soft"] = "hard",
+    reset_value: float = 0.0,
+    convention: Literal["spikingjelly", "snntorch"] = "spikingjelly",
+    state: Optional[Any] = None,
+    row_order: Optional[RowOrder] = None,
+    stream: Any = None,
+) -> Encoded:
+    """A spiking layer in one step: neurons with the currents scale·(S·W) + bias fire into a bitmap [T, rows, N], which
+    the next layer takes as it is. Neither currents nor dense spikes are ever in memory. On a device nothing waits.
+
+    encoded: S [T, rows, K], a bitmap of binary spikes, in either row order
+    weights: [K, N], in the memory of the encoding; float16 or bfloat16, on the host float32 too. Sums are in float32.
+        On a device N must be a multiple of 8
+    scale: a number, or float32 [N]; bias: float32 [N]
+    leak, gain, threshold, reset, reset_value, convention: of the neurons, as lif()
+    state: membranes [rows, N] in float32 before the first step, overwritten by those after the last; default: at rest
+        before, and dropped
+    row_order: of the result; default: that of the encoding
+
+    Throws Error for another format than bitmap, and for shapes, types or memories that do not fit together.
+    """
+    options = (leak, gain, threshold, reset, reset_value, convention)
+    order = row_order or encoded.row_order
+    scale = float(scale) if isinstance(scale, numbers.Real) else scale
+    per_channel = None if isinstance(scale, float) else scale
+    if _as_they_are(stream, weights, per_channel, bias, state):
+        return Encoded(_core.spmm_lif(encoded._core, weights, *options, scale, bias, state, order, None, None))
+    if state is not None and not is_contiguous(state):
+        raise Error("state must be contiguous")
+    array, kept = native(weights, "W")
+    where = Where(weights, device_of(array), stream)
+    natives = [(None, None) if given is None else native(given, what)
+               for given, what in ((per_channel, "scale"), (bias, "bias"), (state, "state"))]
+    core = _core.spmm_lif(encoded._core, array, *options, scale if per_channel is None else natives[0][0], natives[1][0], natives[2][0],
+                          order, where.stream, where.allocate)
+    del kept, natives
+    return Encoded(core)
 
 
 def _as_kind_of(array: Any, result: Any) -> Any:

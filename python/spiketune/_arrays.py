@@ -109,7 +109,9 @@ class Where:
             self.stream = sys.modules["cupy"].cuda.get_current_stream().ptr
 
     def empty(self, shape: tuple[int, ...], dtype: str) -> Any:
-        """A new array on the device: a tensor of PyTorch's where the caller's are."""
+        """A new array on the device: a tensor of PyTorch's where the caller's are. On the host NumPy's."""
+        if self.device < 0:
+            return np.empty(shape, {"u8": np.uint8, "u32": np.uint32, "f32": np.float32}[dtype])
         if self.torch is None:
             size = int(np.prod(shape)) * _SIZES[dtype]
             memory = _core.allocate_device(size, self.device, self.stream)

@@ -14,6 +14,8 @@
 
 #include "arrays.hpp"
 #include "spiketune/core/error.hpp"
+#include "spiketune/encoders/bitmap.hpp"
+#include "spiketune/encoders/dense.hpp"
 #include "spiketune/encoders/lif.hpp"
 
 namespace spiketune::python {
@@ -59,13 +61,34 @@ SpikeView spike_view(const ArrayIn& spikes, const std::string& kind, const std::
   return view;
 }
 
-std::unique_ptr<AnyEncoded> encode(nb::handle spikes, const std::string& format,
-                                   const std::optional<std::string>& params,
-                                   const std::string& kind, const std::string& row_order,
-                                   const std::string& encoded_order, std::optional<std::uint32_t> k,
-                                   std::optional<std::uint64_t> capacity,
-                                   std::optional<double> density, bool wait, bool wide_indices,
-                                   Stream stream, nb::object allocate) {
+/// Calls `work` without the GIL on the host, and with the device of the context current elsewhere.
+template <class Work>
+auto run_on(const Context& context, Work&& work) {
+  if (std::holds_alternative<HostContext>(context)) {
+    const nb::gil_scoped_release release;
+    return work();
+  }
+  const DeviceGuard guard(context);
+  return work();
+}
+
+/// Calls `work` with the context of the host or of the device, as what it is.
+template <class Work>
+void visit_context(const Context& context, Work&& work) {
+#if SPIKETUNE_HAVE_CUDA
+  if (const auto* cuda = std::get_if<CudaContext>(&context)) return work(*cuda);
+#endif
+  work(std::get<HostContext>(context));
+}
+
+std::unique_ptr<AnyEncoded> encode_array(nb::handle spikes, const std::string& format,
+                                         const std::optional<std::string>& params,
+                                         const std::string& kind, const std::string& row_order,
+                                         const std::string& encoded_order,
+                                         std::optional<std::uint32_t> k,
+                                         std::optional<std::uint64_t> capacity,
+                                         std::optional<double> density, bool wait,
+                                         bool wide_indices, Stream stream, nb::object allocate) {
   const ArrayIn in = array_in(spikes, "spikes");
   const SpikeView view = spike_view(in, kind, row_order, k);
   const json chosen = params ? json::parse(*params) : json();
@@ -74,12 +97,48 @@ std::unique_ptr<AnyEncoded> encode(nb::handle spikes, const std::string& format,
   const EncodeRequest request{parse_row_order(encoded_order), capacity, density, wait || host,
                               wide_indices};
   const Allocate memory = allocator(context, in, std::move(allocate));
-  if (host) {
-    const nb::gil_scoped_release release;
-    return encode_any(format, chosen, context, view, request, memory);
+  return run_on(context,
+                [&] { return encode_any(format, chosen, context, view, request, memory); });
+}
+
+/// The array of a format whose size follows from the shape, into memory of the caller's: bits of
+/// rows, or the dense matrix, by the type of `output`. Bad spikes are not looked for; on a device
+/// nothing waits.
+void encode_into(nb::handle spikes, nb::handle output, std::optional<std::uint32_t> k,
+                 Stream stream) {
+  const ArrayIn in = array_in(spikes, "spikes");
+  const ArrayIn out = array_in(output, "out");
+  const SpikeView view = spike_view(in, "binary", "time-major", k);
+  const EncodedLayout layout = layout_of(view, RowOrder::time_major);
+  const bool bits = out.type == DType::bit;
+  const std::size_t columns = bits ? ceil_div(layout.k(), 32) : layout.k();
+  if (out.keep.is_valid() || out.device != in.device ||
+      out.shape != std::vector<std::size_t>{static_cast<std::size_t>(layout.m()), columns}) {
+    throw Error(ErrorCode::invalid_argument,
+                "out must be contiguous, in the memory of the spikes, and have the shape [" +
+                    std::to_string(layout.m()) + ", " + std::to_string(columns) + "]");
   }
-  const DeviceGuard guard(context);
-  return encode_any(format, chosen, context, view, request, memory);
+  const Context context = context_of(in, stream);
+  const Allocate memory = allocator(context, in, nb::none());
+  const auto write = [&](auto format) {
+    visit_context(context, [&](const auto& here) {
+      const std::size_t bytes = encode_workspace_bytes(here, view, format);
+      const Block block = memory(alignment + bytes);
+      format.status = static_cast<EncodeStatus*>(block.data);
+      encode(here, view, format, {static_cast<std::byte*>(block.data) + alignment, bytes});
+    });
+  };
+  run_on(context, [&] {
+    if (bits) {
+      Bitmap bitmap = Bitmap::plan(layout, {});
+      bitmap.words.data = static_cast<std::uint32_t*>(out.data);
+      write(bitmap);
+    } else {
+      Dense dense = Dense::plan(layout, {out.type});
+      dense.values.data = out.data;
+      write(dense);
+    }
+  });
 }
 
 const NamedArray* find_array(const AnyEncoded& encoded, const std::string& name) {
@@ -150,51 +209,136 @@ nb::object decode_to_numpy(const AnyEncoded& encoded) {
   return nb::cast(result);
 }
 
-/// Into `output` where it is given, else a new tensor of PyTorch's, for its W on a device, or a new
-/// NumPy array, for W on the host.
-nb::object spmm(const AnyEncoded& encoded, nb::handle weights, nb::handle output, bool transposed,
-                Stream stream, nb::object allocate) {
-  const ArrayIn in = array_in(weights, "W");
-  in.check_matrix("W", transposed ? "[T * rows, N]" : "[K, N]");
-  const WeightView w{in.data, in.type, static_cast<std::uint32_t>(in.shape[0]),
-                     static_cast<std::uint32_t>(in.shape[1]), in.space()};
-  const Context context = context_of(in, stream);
-  const std::uint64_t m = transposed ? encoded.layout().k() : encoded.layout().m();
-  nb::object result = nb::none();
-  OutputView y{nullptr, DType::f32, m, w.n, w.space};
-  ArrayIn out;
-  if (output.is_none() && in.torch != nullptr && in.device >= 0) {
-    TorchMemory made(*in.torch, dlpack_type(DType::f32, true),
-                     {static_cast<std::int64_t>(m), static_cast<std::int64_t>(w.n)}, in.device);
-    y.data = made.data();
-    result = made.object();
+WeightView weight_view(const ArrayIn& array, const char* shape_in_words) {
+  array.check_matrix("W", shape_in_words);
+  return {array.data, array.type, static_cast<std::uint32_t>(array.shape[0]),
+          static_cast<std::uint32_t>(array.shape[1]), array.space()};
+}
+
+/// dY
+GradientView gradient_view(const ArrayIn& array) {
+  array.check_matrix("the gradient", "[T * rows, N]");
+  return {array.data, array.type, array.shape[0], static_cast<std::uint32_t>(array.shape[1]),
+          array.space()};
+}
+
+/// A matrix to write into, and the object that is returned: None where it was given.
+struct Result {
+  OutputView view;
+  nb::object object;
+};
+
+/// `output` where it is given, else of f32: a new tensor of PyTorch's for its array on a device, or
+/// a new NumPy array for one on the host.
+/// \param like   the array in whose memory it is, `what` in errors
+Result result_matrix(const ArrayIn& like, const char* what, nb::handle output, std::uint64_t m,
+                     std::uint32_t n) {
+  Result result{{nullptr, DType::f32, m, n, like.space()}, nb::none()};
+  const auto rows = static_cast<std::size_t>(m);
+  if (output.is_none() && like.torch != nullptr && like.device >= 0) {
+    TorchMemory made(*like.torch, dlpack_type(DType::f32, true),
+                     {static_cast<std::int64_t>(m), static_cast<std::int64_t>(n)}, like.device);
+    result.view.data = made.data();
+    result.object = made.object();
   } else if (output.is_none()) {
-    Numpy made = make_array(DType::f32, {static_cast<std::size_t>(m), w.n});
-    y.data = made.data();
-    result = nb::cast(made);
+    Numpy made = make_array(DType::f32, {rows, n});
+    result.view.data = made.data();
+    result.object = nb::cast(made);
   } else {
-    out = array_in(output, "out");
+    const ArrayIn out = array_in(output, "out");
     if (out.keep.is_valid()) {  // a copy, which nobody would see
       throw Error(ErrorCode::invalid_argument, "out must be contiguous");
     }
-    if (out.shape != std::vector<std::size_t>{static_cast<std::size_t>(m), w.n} ||
-        out.device != in.device) {
+    if (out.shape != std::vector<std::size_t>{rows, n} || out.device != like.device) {
       throw Error(ErrorCode::invalid_argument, "out must have the shape [" + std::to_string(m) +
-                                                   ", " + std::to_string(w.n) +
-                                                   "] and be in the memory of W");
+                                                   ", " + std::to_string(n) +
+                                                   "] and be in the memory of " + what);
     }
-    y.data = out.data;
-    y.type = out.type;
-  }
-  const Allocate memory = allocator(context, in, std::move(allocate));
-  if (w.space == Space::host) {
-    const nb::gil_scoped_release release;
-    encoded.spmm(context, w, y, transposed, memory);
-  } else {
-    const DeviceGuard guard(context);
-    encoded.spmm(context, w, y, transposed, memory);
+    result.view.data = out.data;
+    result.view.type = out.type;
   }
   return result;
+}
+
+nb::object spmm(const AnyEncoded& encoded, nb::handle weights, nb::handle output, bool transposed,
+                Stream stream, nb::object allocate) {
+  const ArrayIn in = array_in(weights, "W");
+  const WeightView w = weight_view(in, transposed ? "[T * rows, N]" : "[K, N]");
+  const Context context = context_of(in, stream);
+  const std::uint64_t m = transposed ? encoded.layout().k() : encoded.layout().m();
+  const Result y = result_matrix(in, "W", output, m, w.n);
+  const Allocate memory = allocator(context, in, std::move(allocate));
+  run_on(context, [&] { encoded.spmm(context, w, y.view, transposed, memory); });
+  return y.object;
+}
+
+nb::object gradient_of_weights(const AnyEncoded& encoded, nb::handle gradient, nb::handle output,
+                               Stream stream, nb::object allocate) {
+  const ArrayIn in = array_in(gradient, "the gradient");
+  const GradientView dy = gradient_view(in);
+  const Context context = context_of(in, stream);
+  const Result dw = result_matrix(in, "the gradient", output, encoded.layout().k(), dy.n);
+  const Allocate memory = allocator(context, in, std::move(allocate));
+  run_on(context, [&] { encoded.weight_gradient(context, dy, dw.view, memory); });
+  return dw.object;
+}
+
+/// Words of [M, ceil(K / 32)], of an array, or of a bitmap in rows.
+ArrayIn mask_words(nb::handle mask, std::uint64_t m, std::uint32_t k) {
+  const std::vector<std::size_t> shape{static_cast<std::size_t>(m),
+                                       static_cast<std::size_t>(ceil_div(k, 32))};
+  ArrayIn words;
+  const AnyEncoded* encoded = nullptr;
+  if (nb::try_cast(mask, encoded)) {
+    const NamedArray* found = find_array(*encoded, "words");
+    if (encoded->format() != "bitmap" || encoded->params().value("tiles", false) ||
+        encoded->layout().m() != m || encoded->layout().k() != k) {
+      throw Error(ErrorCode::invalid_argument,
+                  "an encoding as the mask must be a bitmap in rows, " + std::to_string(m) + " x " +
+                      std::to_string(k));
+    }
+    words.data = found->array.data;
+    words.device = device_of(*encoded);
+    return words;
+  }
+  words = array_in(mask, "mask");
+  if (words.type != DType::bit || words.shape != shape) {
+    throw Error(ErrorCode::invalid_argument,
+                "mask must be uint32 of the shape [" + std::to_string(shape[0]) + ", " +
+                    std::to_string(shape[1]) + "], rows of bits, or a bitmap");
+  }
+  return words;
+}
+
+nb::object gradient_of_spikes(nb::handle gradient, nb::handle weights, nb::handle mask,
+                              nb::handle values, nb::handle output, Stream stream) {
+  const ArrayIn in = array_in(gradient, "the gradient");
+  const GradientView dy = gradient_view(in);
+  const ArrayIn w_in = array_in(weights, "W");
+  const WeightView w = weight_view(w_in, "[K, N]");
+  const ArrayIn words = mask_words(mask, dy.m, w.k);
+  SurrogateView surrogate{static_cast<const std::uint32_t*>(words.data), nullptr, DType::f32,
+                          words.space()};
+  ArrayIn factors;
+  if (!values.is_none()) {
+    factors = array_in(values, "values");
+    if (factors.shape != std::vector<std::size_t>{static_cast<std::size_t>(dy.m), w.k} ||
+        factors.device != in.device) {
+      throw Error(ErrorCode::invalid_argument,
+                  "values must have the shape [" + std::to_string(dy.m) + ", " +
+                      std::to_string(w.k) + "] and be in the memory of the gradient");
+    }
+    surrogate.values = factors.data;
+    surrogate.type = factors.type;
+  }
+  const Context context = context_of(in, stream);
+  const Result ds = result_matrix(in, "the gradient", output, dy.m, w.k);
+  run_on(context, [&] {
+    visit_context(context, [&](const auto& here) {
+      spiketune::spike_gradient(here, dy, w, surrogate, ds.view);
+    });
+  });
+  return ds.object;
 }
 
 LifParams lif_params(float leak, float gain, float threshold, const std::string& reset,
@@ -251,16 +395,66 @@ nb::object fire(nb::handle currents, float leak, float gain, float threshold,
     fired.storage = out.type;
     memory.after = static_cast<float*>(out_state.data);
   }
-#if SPIKETUNE_HAVE_CUDA
-  if (const auto* cuda = std::get_if<CudaContext>(&context)) {
-    const DeviceGuard guard(context);
-    lif(*cuda, view, params, memory, fired);
-    return result;
-  }
-#endif
-  const nb::gil_scoped_release release;
-  lif(HostContext{}, view, params, memory, fired);
+  run_on(context, [&] {
+    visit_context(context, [&](const auto& here) { lif(here, view, params, memory, fired); });
+  });
   return result;
+}
+
+/// Null where None is given; else float32 of that shape, in the memory of W.
+const float* floats(nb::handle given, const char* what, const std::vector<std::size_t>& shape,
+                    const char* shape_in_words, const ArrayIn& like, ArrayIn& array) {
+  if (given.is_none()) return nullptr;
+  array = array_in(given, what);
+  if (array.shape != shape || array.type != DType::f32 || array.device != like.device) {
+    throw Error(ErrorCode::invalid_argument, std::string(what) + " must be float32 of the shape " +
+                                                 shape_in_words + ", in the memory of W");
+  }
+  return static_cast<const float*>(array.data);
+}
+
+/// `scale` is a number, or an array for the channels. `state` is read and written.
+std::unique_ptr<AnyEncoded> fire_product(const AnyEncoded& encoded, nb::handle weights, float leak,
+                                         float gain, float threshold, const std::string& reset,
+                                         float reset_value, const std::string& convention,
+                                         nb::handle scale, nb::handle bias, nb::handle state,
+                                         const std::string& row_order, Stream stream,
+                                         nb::object allocate) {
+  const LifParams params = lif_params(leak, gain, threshold, reset, reset_value, convention);
+  const ArrayIn in = array_in(weights, "W");
+  const WeightView w = weight_view(in, "[K, N]");
+  const auto rows = static_cast<std::size_t>(encoded.layout().shape.rows);
+  LifInput input;
+  ArrayIn scales, offsets, membranes;
+  if (nb::isinstance<nb::float_>(scale) || nb::isinstance<nb::int_>(scale)) {
+    input.scale = nb::cast<float>(scale);
+  } else {
+    input.scales = floats(scale, "scale", {w.n}, "[N]", in, scales);
+  }
+  input.bias = floats(bias, "bias", {w.n}, "[N]", in, offsets);
+  LifState memory;
+  memory.before = floats(state, "state", {rows, w.n}, "[rows, N]", in, membranes);
+  if (membranes.keep.is_valid()) {  // a copy, which nobody would see
+    throw Error(ErrorCode::invalid_argument, "state must be contiguous");
+  }
+  memory.after = const_cast<float*>(memory.before);
+  const RowOrder order = parse_row_order(row_order);
+  const Context context = context_of(in, stream);
+  const Allocate room = allocator(context, in, std::move(allocate));
+  return run_on(context,
+                [&] { return encoded.spmm_lif(context, w, input, params, memory, order, room); });
+}
+
+std::unique_ptr<AnyEncoded> windows(const AnyEncoded& encoded, std::uint32_t height,
+                                    std::uint32_t width, std::uint32_t kernel_h,
+                                    std::uint32_t kernel_w, std::uint32_t stride,
+                                    std::uint32_t padding, Stream stream, nb::object allocate) {
+  const Convolution convolution{height, width, kernel_h, kernel_w, stride, padding};
+  ArrayIn where;
+  where.device = device_of(encoded);
+  const Context context = context_of(where, stream);
+  const Allocate room = allocator(context, where, std::move(allocate));
+  return run_on(context, [&] { return encoded.im2col(context, convolution, room); });
 }
 
 nb::object allocate_device(std::size_t bytes, int device, std::uintptr_t stream) {
@@ -281,16 +475,32 @@ NB_MODULE(_core, module) {
   module.def("format_names", &format_names);
   module.def("cuda_unavailable_reason", &why_no_cuda);
   module.def("takes_as_it_is", [](nb::handle array) { return torch_api(array) != nullptr; });
-  module.def("encode", &encode, nb::arg("spikes"), nb::arg("format"), nb::arg("params").none(),
-             nb::arg("kind"), nb::arg("row_order"), nb::arg("encoded_order"), nb::arg("k").none(),
-             nb::arg("capacity").none(), nb::arg("density").none(), nb::arg("wait"),
-             nb::arg("wide_indices"), nb::arg("stream").none(), nb::arg("allocate").none());
+  module.def("encode", &encode_array, nb::arg("spikes"), nb::arg("format"),
+             nb::arg("params").none(), nb::arg("kind"), nb::arg("row_order"),
+             nb::arg("encoded_order"), nb::arg("k").none(), nb::arg("capacity").none(),
+             nb::arg("density").none(), nb::arg("wait"), nb::arg("wide_indices"),
+             nb::arg("stream").none(), nb::arg("allocate").none());
+  module.def("encode_into", &encode_into, nb::arg("spikes"), nb::arg("out"), nb::arg("k").none(),
+             nb::arg("stream").none());
   module.def("spmm", &spmm, nb::arg("encoded"), nb::arg("weights"), nb::arg("out").none(),
              nb::arg("transposed"), nb::arg("stream").none(), nb::arg("allocate").none());
   module.def("lif", &fire, nb::arg("currents"), nb::arg("leak"), nb::arg("gain"),
              nb::arg("threshold"), nb::arg("reset"), nb::arg("reset_value"), nb::arg("convention"),
              nb::arg("state").none(), nb::arg("spikes").none(), nb::arg("after").none(),
              nb::arg("stream").none());
+  module.def("weight_gradient", &gradient_of_weights, nb::arg("encoded"), nb::arg("gradient"),
+             nb::arg("out").none(), nb::arg("stream").none(), nb::arg("allocate").none());
+  module.def("spike_gradient", &gradient_of_spikes, nb::arg("gradient"), nb::arg("weights"),
+             nb::arg("mask"), nb::arg("values").none(), nb::arg("out").none(),
+             nb::arg("stream").none());
+  module.def("spmm_lif", &fire_product, nb::arg("encoded"), nb::arg("weights"), nb::arg("leak"),
+             nb::arg("gain"), nb::arg("threshold"), nb::arg("reset"), nb::arg("reset_value"),
+             nb::arg("convention"), nb::arg("scale"), nb::arg("bias").none(),
+             nb::arg("state").none(), nb::arg("row_order"), nb::arg("stream").none(),
+             nb::arg("allocate").none());
+  module.def("im2col", &windows, nb::arg("encoded"), nb::arg("height"), nb::arg("width"),
+             nb::arg("kernel_h"), nb::arg("kernel_w"), nb::arg("stride"), nb::arg("padding"),
+             nb::arg("stream").none(), nb::arg("allocate").none());
   module.def("device_array", &device_array);
   module.def("allocate_device", &allocate_device);
   nb::class_<DeviceMemory>(module, "DeviceMemory").def("data_ptr", [](const DeviceMemory& self) {

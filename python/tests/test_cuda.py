@@ -47,7 +47,9 @@ def test_other_streams():
     with torch.cuda.stream(stream):
         by_context = spiketune.encode(x, "csr")
     stream.synchronize()
-    assert (by_argument.decode() == x).all() and (by_context.decode() == x).all()
+    decoded = by_argument.decode(), by_context.decode()  # on the stream of the encoding
+    stream.synchronize()
+    assert (decoded[0] == x).all() and (decoded[1] == x).all()
 
 
 def test_a_slice_is_copied_first():
@@ -110,3 +112,97 @@ def test_lif():
     spikes_, state = spiketune.lif(currents)
     expected, expected_state = spiketune.lif(currents.cpu())
     assert (spikes_.cpu().numpy() == expected).all() and (state.cpu().numpy() == expected_state).all()
+
+
+def integers(*shape, dtype=torch.float16):
+    return torch.randint(-4, 5, shape, device="cuda").to(dtype)
+
+
+class ByInterface:
+    """As CuPy's arrays are, but of an unknown library."""
+
+    def __init__(self, tensor):
+        self.tensor = tensor
+        self.shape = tuple(tensor.shape)
+        self.__cuda_array_interface__ = tensor.__cuda_array_interface__
+
+
+@pytest.mark.parametrize("order", ["time-major", "token-major"])
+@pytest.mark.parametrize("stream", [None, torch.cuda.Stream()])
+def test_spmm_lif_is_the_hosts(order, stream):
+    x, w = spikes((4, 33, 134)), integers(134, 24)
+    scale, bias = integers(24, dtype=torch.float32) / 4, integers(24, dtype=torch.float32) / 8
+    state = torch.zeros(33, 24, device="cuda")
+    host_state = state.cpu().numpy()
+    torch.cuda.synchronize()
+    fired = spiketune.spmm_lif(spiketune.encode(x, "bitmap", encoded_order=order, stream=stream), w, scale=scale, bias=bias, state=state, stream=stream)
+    expected = spiketune.spmm_lif(spiketune.encode(x.cpu().numpy(), "bitmap", encoded_order=order), w.cpu().numpy(), scale=scale.cpu().numpy(),
+                                  bias=bias.cpu().numpy(), state=host_state)
+    decoded = fired.decode()
+    torch.cuda.synchronize()
+    assert (decoded.cpu().numpy() == expected.decode()).all() and fired.nnz == expected.nnz > 0
+    assert (state.cpu().numpy() == host_state).all()
+    assert isinstance(fired.words, torch.Tensor) and fired.words.is_cuda
+
+
+def test_a_chain_of_layers_in_a_graph():
+    x = spikes((4, 32, 128))
+    w1, w2 = integers(128, 64), integers(64, 32)
+
+    def network():
+        hidden = spiketune.spmm_lif(spiketune.encode(x, "bitmap", wait=False), w1, scale=0.125)
+        return spiketune.spmm(spiketune.spmm_lif(hidden, w2, scale=0.125), integers_of_next)
+
+    integers_of_next = integers(32, 8)
+    network()
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        y = network()
+    x.copy_(spikes((4, 32, 128), density=0.3))
+    graph.replay()
+    expected = network()
+    assert (y == expected).all() and y.any()
+
+
+@pytest.mark.parametrize("name", ["bitmap", "csr", "csc"])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_gradients_are_the_hosts(name, dtype):
+    x, dy, w = spikes((4, 64, 128)), integers(256, 64, dtype=dtype), integers(128, 64, dtype=dtype)
+    rows = x.reshape(256, 128).float()
+    encoded = spiketune.encode(x, name)
+    expected = rows.t() @ dy.float()
+    out = torch.full((128, 64), float("nan"), device="cuda")
+    assert (spiketune.weight_gradient(encoded, dy) == expected).all()
+    assert spiketune.weight_gradient(encoded, dy, out=out) is out and (out == expected).all()
+    by_stream = spiketune.weight_gradient(encoded, dy, stream=torch.cuda.current_stream())
+    by_interface = spiketune.weight_gradient(encoded, ByInterface(dy)) if dtype != torch.bfloat16 else by_stream
+    torch.cuda.synchronize()
+    assert (by_stream == expected).all() and (torch.as_tensor(by_interface, device="cuda") == expected).all()
+    bitmap = spiketune.encode(x, "bitmap")
+    expected = dy.float() @ w.float().t() * rows
+    for mask in (bitmap, bitmap.words.view(256, 4)):
+        assert (spiketune.spike_gradient(dy, w, mask) == expected).all()
+    values = integers(256, 128, dtype=dtype) / 4
+    out = torch.empty_like(values)
+    spiketune.spike_gradient(dy, w, bitmap, values=values, out=out)
+    torch.testing.assert_close(out.float(), expected * values.float(), rtol=1e-2, atol=1e-2)
+
+
+def test_windows_and_neurons_are_the_hosts():
+    x = spikes((4, 2 * 6 * 5, 64))
+    windows = spiketune.im2col(spiketune.encode(x, "bitmap"), (6, 5), (3, 3), stride=2, padding=1)
+    expected = spiketune.im2col(spiketune.encode(x.cpu().numpy(), "bitmap"), (6, 5), (3, 3), stride=2, padding=1)
+    assert windows.shape == expected.shape == (4, 2 * 3 * 3, 576)
+    assert (windows.decode().cpu().numpy() == expected.decode()).all()
+    currents = torch.randn(4, 18, 70, device="cuda") * 3
+    for name in ("bitmap", "csr"):
+        fired, _ = spiketune.lif(currents, format=name)
+        assert (fired.check().decode() == spiketune.lif(currents)[0]).all()
+
+
+def test_what_spmm_lif_cannot_do():
+    with pytest.raises(spiketune.Error, match="multiple of 8"):
+        spiketune.spmm_lif(spiketune.encode(spikes(), "bitmap"), integers(134, 9))
+    with pytest.raises(spiketune.Error, match="memory of cuda"):
+        spiketune.spmm_lif(spiketune.encode(spikes(), "bitmap"), torch.zeros(134, 8).half())

@@ -63,6 +63,27 @@ def test_conv2d_is_nn_conv2d(options, format):
     torch.testing.assert_close(layer(x[None]), y[None])
 
 
+@pytest.mark.parametrize("options", [{}, {"stride": 2, "padding": 1}, {"padding": 2, "bias": False}])
+@pytest.mark.parametrize("format", ["csr", "bitmap", "dense"])
+def test_conv2d_of_bits_is_nn_conv2d(options, format):
+    dense = nn.Conv2d(64, 8, (3, 2), **options)
+    x = spikes(3, 64, 7, 6, density=0.3)
+    y = dense(x)
+    grad = torch.randn_like(y)
+    expected = gradients(dense, x, grad)
+    for masked in (False, True):
+        layer = st.SpikeConv2d.from_conv2d(dense, format=format, mask_input_grad=masked)
+        saved = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t) or t, lambda t: t):
+            got = gradients(layer, x, grad)
+        assert_same((got[0], got[1], *got[2]), (expected[0], expected[1] * x if masked else expected[1], *expected[2]))
+        weight = layer.weight.untyped_storage().data_ptr()
+        assert sum(t.nbytes for t in saved if t.untyped_storage().data_ptr() != weight) == x.numel() // 8
+        torch.testing.assert_close(layer.freeze()(x[None].bool()), y[None])
+    (row,) = st.summary(nn.Sequential(layer)).layers
+    assert row["k"] == 384 and row["m"] == y.numel() // 8 and row["saved_bytes"] == x.numel() // 8
+
+
 def test_masked_input_gradient():
     layer = st.SpikeLinear(70, 24, mask_input_grad=True)
     x = spikes(16, 70)
@@ -82,7 +103,8 @@ def test_what_is_saved_is_bits():
 def test_operators_trace():
     x = spikes(16, 70).requires_grad_()
     torch.library.opcheck(torch.ops.spiketune.pack.default, (x.detach(),))
-    torch.library.opcheck(torch.ops.spiketune.linear.default, (x, torch.randn(70, 8, requires_grad=True), "csr", False))
+    torch.library.opcheck(torch.ops.spiketune.linear.default, (x, torch.randn(8, 70, requires_grad=True), "csr", False))
+    torch.library.opcheck(torch.ops.spiketune.linear.default, (x, torch.randn(8, 70, requires_grad=True), "dense", True))
     model = nn.Sequential(st.SpikeLinear(70, 24, format="csr"))
     compiled = torch.compile(copy.deepcopy(model), fullgraph=True, backend="aot_eager")
     grad = torch.randn(16, 24)
@@ -132,6 +154,105 @@ def test_snntorchs_neurons(mechanism):
     assert lif.state is None
 
 
+class _Boxcar(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, distance, width):
+        ctx.save_for_backward(distance)
+        ctx.width = width
+        return distance.new_tensor(0) + (distance >= 0)
+
+    @staticmethod
+    def backward(ctx, grad):
+        (distance,) = ctx.saved_tensors
+        return grad * (distance.abs() < ctx.width) / (2 * ctx.width), None
+
+
+def neurons_by_hand(x, soft, reset_value, snntorch, width=0.5):
+    """By PyTorch's own autograd; the reset is a constant. Threshold 1, leak and gain 1/2."""
+    v, fired = torch.full_like(x[0], 0.0 if soft else reset_value), []
+    for current in x:
+        h = 0.5 * v + 0.5 * current
+        if snntorch:
+            late = (v > 1).detach()
+            h = h - late.float() if soft else torch.where(late, 0.5 * current, h)
+        elif not soft:
+            h = h + 0.5 * reset_value
+        spike = _Boxcar.apply(h - 1, width)
+        s = spike.detach()
+        v = h if snntorch else h - s if soft else h * (1 - s) + reset_value * s
+        fired.append(spike)
+    return torch.stack(fired), v
+
+
+@pytest.mark.parametrize("soft, reset_value", [(True, 0.0), (False, 0.0), (False, -0.25)])
+@pytest.mark.parametrize("convention", ["spikingjelly", "snntorch"])
+@pytest.mark.parametrize("steps", [1, 4, 7, 16, 32])
+def test_neurons_with_a_surrogate(soft, reset_value, convention, steps):
+    snntorch = convention == "snntorch"
+    if snntorch and reset_value:
+        pytest.skip("snnTorch resets to zero")
+    options = {"reset": "soft" if soft else "hard", "reset_value": reset_value, "convention": convention}
+    lif = st.SpikeLIF(surrogate_width=0.5, **options)
+    x = (torch.randint(-16, 65, (steps, 5, 9), generator=torch.Generator().manual_seed(steps)) / 16 + 1 / 64).requires_grad_()
+    grad = torch.randn(steps, 5, 9)
+    expected, after = neurons_by_hand(x, soft, reset_value, snntorch)
+    (wanted,) = torch.autograd.grad(expected, x, grad)
+    saved = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t) or t, lambda t: t):
+        spikes_ = lif(x)
+    (got,) = torch.autograd.grad(spikes_, x, grad)
+    assert (spikes_ == expected).all() and (lif.state == after).all() and 0 < spikes_.mean() < 1
+    torch.testing.assert_close(got, wanted)
+    assert sum(t.numel() * t.element_size() for t in saved) <= max(1, steps / 4) * 45 * 1.5
+    if reset_value == 0:  # the same neurons as the kernel's
+        assert (st.SpikeLIF(dtype=torch.float32, **options)(x.detach()) == expected).all()
+
+
+def test_a_surrogate_that_cannot_be():
+    with pytest.raises(spiketune.Error, match="above 0"):
+        st.SpikeLIF(surrogate_width=0.0)
+    with pytest.raises(spiketune.Error, match="up to 32 steps"):
+        st.SpikeLIF(surrogate_width=1.0)(torch.zeros(33, 2))
+
+
+class ByHand(nn.Module):
+    def forward(self, x):
+        return neurons_by_hand(x, False, 0.0, False)[0]
+
+
+def test_the_loss_falls_as_with_nn_linear():
+    torch.manual_seed(3)
+    x, classes = spikes(4, 64, 70, density=0.2), torch.arange(64) % 5
+    dense = nn.Sequential(nn.Linear(70, 48), ByHand(), nn.Linear(48, 5))
+    with torch.no_grad():
+        dense[0].weight *= 8
+    sparse = copy.deepcopy(dense)
+    sparse = st.convert(sparse)
+    sparse[1] = st.SpikeLIF(surrogate_width=0.5)
+    losses = []
+    for model in (dense, sparse):
+        optimizer = torch.optim.SGD(model.parameters(), lr=2.0)
+        losses.append([])
+        for _ in range(30):
+            if model is sparse:
+                model[1].reset()
+            loss = nn.functional.cross_entropy(model(x).mean(0), classes)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses[-1].append(loss.item())
+    assert losses[0][-1] < 0.7 * losses[0][0]
+    torch.testing.assert_close(torch.tensor(losses[1]), torch.tensor(losses[0]), rtol=0.02, atol=0.02)
+
+
+def test_a_trained_layer_compiles():
+    model = nn.Sequential(st.SpikeLinear(70, 24, format="dense"), st.SpikeLIF(surrogate_width=1.0), st.SpikeLinear(24, 8, format="dense"))
+    x, grad = spikes(4, 16, 70), torch.randn(4, 16, 8)
+    expected = gradients(model, x, grad)
+    model[1].reset()
+    assert_same(gradients(torch.compile(model, fullgraph=True, backend="aot_eager"), x, grad), expected)
+
+
 def test_convert_of_spikingjellys_layers():
     layer = pytest.importorskip("spikingjelly.activation_based.layer")
     model = nn.Sequential(layer.Conv2d(2, 4, 3, step_mode="m"))
@@ -151,6 +272,19 @@ def test_layers_on_a_device(format):
     for one, other in zip(gradients(layer, x, grad)[2], gradients(dense, x, grad)[2]):
         torch.testing.assert_close(one, other, rtol=2e-3, atol=2e-3)
     torch.testing.assert_close(layer(x), dense(x), rtol=2e-3, atol=2e-3)
+
+
+@pytest.mark.skipif(bool(spiketune.cuda_unavailable_reason()) or not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("format", ["csr", "bitmap", "dense"])
+def test_convolutions_on_a_device(format):
+    dense = nn.Conv2d(64, 24, 3, padding=1, device="cuda", dtype=torch.float16)
+    layer = st.SpikeConv2d.from_conv2d(dense, format=format, mask_input_grad=True)
+    x = spikes(3, 64, 7, 6).cuda().half()
+    grad = torch.ones(3, 24, 7, 6, device="cuda").half()
+    y, of_x, parameters = gradients(layer, x, grad)
+    expected, of_dense, of_parameters = gradients(dense, x, grad)
+    for one, other in zip((y, of_x, *parameters), (expected, of_dense * x, *of_parameters)):
+        torch.testing.assert_close(one, other, rtol=4e-3, atol=4e-3)
 
 
 def test_the_readmes_example_runs(capsys):

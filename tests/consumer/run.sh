@@ -27,6 +27,10 @@ PKG_CONFIG_PATH=$(dirname "$(find "$work/prefix" -name spiketune.pc)")
 export PKG_CONFIG_PATH
 read -ra flags <<<"$(pkg-config --cflags --libs spiketune)"
 "${CXX:-c++}" "$source_dir/tests/consumer/consumer.cpp" "${flags[@]}" -o "$work/by_pkg_config"
+# The README's program, as it is written there.
+awk '/^## As a library/ {here = 1} here && /^```cpp/ {code = 1; next} /^```/ {here = here && !code; code = 0} code' "$source_dir/README.md" >"$work/readme.cpp"
+"${CXX:-c++}" "$work/readme.cpp" "${flags[@]}" -o "$work/readme"
+[ "$("$work/readme")" = "6 1" ] || { echo "the README's program prints something else than it says"; exit 1; }
 "$work/by_pkg_config"
 plugin=$(find "$work/examples/plugin" -name '*.so' | head -n 1)
 "$work/prefix/bin/spiketune" sweep --backend host --plugin "$plugin" --formats "$(basename "$plugin" .so | sed 's/^lib//'),csr" \

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 import spiketune
 
-from ._ops import choose_format, linear
+from ._ops import choose_format, conv2d, linear
 
 LayerFormat = Literal["auto", "csr", "bitmap", "dense"]
 
@@ -41,19 +41,19 @@ class _Spiking:
     def _groups(self) -> int:
         return getattr(self, "groups", 1)
 
-    def _measure(self, spikes: Tensor) -> None:
-        """Once, on the first spikes: throws spiketune.Error where they are none, and chooses. Waits for a device."""
+    def _measure(self, spikes: Tensor, m: int, k: int) -> None:
+        """Once, on the first spikes [rows, ..]: throws spiketune.Error where they are none, and chooses. Waits for a device.
+        The product is M x K."""
         nnz = spiketune.encode(spikes, "bitmap").nnz
-        m, k = spikes.shape
-        density = nnz / max(1, m * k)
+        density = nnz / max(1, spikes.numel())
         self.measured = {"m": m, "k": k, "density": density, "dense_bytes": spikes.numel() * spikes.element_size(),
-                         "saved_bytes": m * ((k + 31) // 32) * 4}
+                         "saved_bytes": spikes.shape[0] * ((spikes.shape[1] + 31) // 32) * 4}
         if self.format == "auto":
             self.chosen = choose_format(spikes.device.type, self.weight.dtype, self.weight.shape[0] // self._groups(), density)
 
     def _multiply(self, spikes: Tensor, group: int = 0, bias: Optional[Tensor] = None) -> Tensor:
         if self.measured is None and not torch.compiler.is_compiling():
-            self._measure(spikes)
+            self._measure(spikes, *spikes.shape)
         if self._weight_kn is not None:
             weight = self._weight_kn[group].t()
         else:
@@ -93,9 +93,11 @@ class SpikeLinear(_Spiking, nn.Linear):
 class SpikeConv2d(_Spiking, nn.Conv2d):
     """nn.Conv2d of spikes: 0 and 1, [B, C, H, W], [C, H, W], or [T, B, C, H, W], of uint8, bool or a floating type.
 
-    A convolution is the product of the windows with the weights: windows are copied once, in the type of the input
-    (bytes are the cheapest), encoded, and released; between forward and backward their bits are kept. Where stride is
-    smaller than the kernel, windows overlap: a 3 × 3 kernel keeps 9 bits an input element. Options as SpikeLinear.
+    A convolution is the product of the windows with the weights. Where the input channels are a multiple of 32 and there
+    are no groups, no dilation, one stride, and one padding, of zeros, windows are made of bits, or PyTorch convolves where
+    the format is dense; between forward and backward one bit an input element is kept. Otherwise, and under
+    torch.compile, windows are copied once, in the type of the input (bytes are the cheapest), encoded, and released; of
+    them the bits are kept: a 3 × 3 kernel of stride 1 keeps 9 bits an input element. Options as SpikeLinear.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
@@ -112,6 +114,19 @@ class SpikeConv2d(_Spiking, nn.Conv2d):
         layer.weight, layer.bias = conv.weight, conv.bias
         return layer.train(conv.training)
 
+    def _of_bits(self) -> bool:
+        """Whether windows can be made of bits."""
+        square = isinstance(self.padding, tuple) and self.padding[0] == self.padding[1] and self.stride[0] == self.stride[1]
+        plain = self.groups == 1 and self.dilation == (1, 1) and self.padding_mode == "zeros"
+        return square and plain and self.in_channels % 32 == 0 and not torch.compiler.is_compiling()
+
+    def _convolve_bits(self, images: Tensor) -> Tensor:
+        if self.measured is None:
+            out = [(size + 2 * self.padding[0] - reach) // self.stride[0] + 1 for size, reach in zip(images.shape[2:], self.kernel_size)]
+            self._measure(images.permute(0, 2, 3, 1).reshape(-1, self.in_channels), images.shape[0] * out[0] * out[1], self.weight[0].numel())
+        weight = self.weight if self._weight_kn is None else self._weight_kn[0].t().view(self.weight.shape)
+        return conv2d(images, weight, self.bias, self.stride[0], self.padding[0], self.chosen, self.mask_input_grad)
+
     def _windows(self, images: Tensor) -> Tensor:
         """[B, C, OH, OW, kernel height, kernel width], a view of the padded images."""
         mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
@@ -125,6 +140,9 @@ class SpikeConv2d(_Spiking, nn.Conv2d):
         if spikes.dim() not in (3, 4, 5):
             raise spiketune.Error(f"spikes must have the shape [B, C, H, W], [C, H, W] or [T, B, C, H, W], not {spikes.dim()} dimensions")
         leading = spikes.shape[:-3]
+        if self._of_bits():
+            result = self._convolve_bits(spikes.reshape(-1, *spikes.shape[-3:]))
+            return result.reshape(*leading, *result.shape[1:])
         windows = self._windows(spikes.reshape(-1, *spikes.shape[-3:]))
         batch, channels, height, width = windows.shape[:4]
         products = []

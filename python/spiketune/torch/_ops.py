@@ -7,8 +7,10 @@ from typing import Literal, Optional
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 import spiketune
+from spiketune import _core
 
 Format = Literal["csr", "bitmap", "dense"]
 
@@ -19,7 +21,7 @@ def choose_format(device: str, dtype: torch.dtype, n: int, density: float) -> Fo
     device: "cuda" or "cpu"; n: N; density: share of ones. `spiketune tune` measures instead.
     """
     if device == "cuda" and dtype in (torch.float16, torch.bfloat16) and n % 8 == 0:
-        return "csr" if density < 0.005 else "bitmap"
+        return "csr" if density < 0.005 else "bitmap" if n <= 512 else "dense"
     return "csr" if density < 0.05 else "dense"
 
 
@@ -34,12 +36,35 @@ def _bits_of(encoded: spiketune.Encoded, m: int, k: int) -> Tensor:
     return words.reshape(m, _words(k))
 
 
+def _pack(spikes: Tensor) -> Tensor:
+    m, k = spikes.shape
+    if not _core.takes_as_it_is(spikes):  # PyTorch before 2.11
+        return _bits_of(spiketune.encode(spikes, "bitmap", wait=False), m, k)
+    bits = torch.empty((m, _words(k)), dtype=torch.int32, device=spikes.device)
+    _core.encode_into(spikes, bits, None, None)
+    return bits
+
+
+def _unpack(bits: Tensor, k: int, dtype: torch.dtype) -> Tensor:
+    """Spikes [M, K] of their bits."""
+    if not _core.takes_as_it_is(bits):
+        values = spiketune.encode(bits, "dense", params={"type": _NAMES[dtype]}, k=k, wait=False).values
+        if not isinstance(values, Tensor):
+            values = torch.from_numpy(values.view("int16" if dtype == torch.bfloat16 else values.dtype).copy()).view(dtype)
+        return values.view(-1, k)
+    spikes = torch.empty((bits.shape[0], k), dtype=dtype, device=bits.device)
+    _core.encode_into(bits, spikes, k, None)
+    return spikes
+
+
+_NAMES = {torch.float16: "f16", torch.bfloat16: "bf16", torch.float32: "f32"}
+
+
 @torch.library.custom_op("spiketune::pack", mutates_args=())
 def pack(spikes: Tensor) -> Tensor:
-    """Bits of spikes [M, K]: int32 [M, ceil(K / 32)], the first in the lowest bit. Values other than 0 and 1 throw
-    on the host; on a device they are not looked for, because nothing waits."""
-    m, k = spikes.shape
-    return _bits_of(spiketune.encode(spikes, "bitmap", wait=False), m, k)
+    """Bits of spikes [M, K]: int32 [M, ceil(K / 32)], the first in the lowest bit. Values other than 0 and 1 are not
+    looked for."""
+    return _pack(spikes)
 
 
 @pack.register_fake
@@ -48,39 +73,36 @@ def _(spikes: Tensor) -> Tensor:
     return spikes.new_empty((m, _words(k)), dtype=torch.int32)
 
 
-def _product(encoded: spiketune.Encoded, rows: int, weight: Tensor, transposed: bool = False) -> Tensor:
+def _product(encoded: spiketune.Encoded, rows: int, weight: Tensor) -> Tensor:
     result = torch.empty((rows, weight.shape[1]), dtype=weight.dtype, device=weight.device)
-    spiketune.spmm(encoded, weight, transposed=transposed, out=result)
+    spiketune.spmm(encoded, weight, out=result)
     return result
 
 
-def _forward(spikes: Tensor, weight: Tensor, format: str) -> tuple[Tensor, Tensor]:
+def _forward(spikes: Tensor, weight: Tensor, bias: Optional[Tensor], format: str) -> tuple[Tensor, Tensor]:
+    """S·Wᵀ + bias of W [N, K], and the bits of S."""
     m, k = spikes.shape
-    bitmap = spiketune.encode(spikes, "bitmap", wait=False)
-    bits = _bits_of(bitmap, m, k)
+    if format == "dense":  # the product first: the host packs while the device multiplies
+        result = functional.linear(spikes.to(weight.dtype), weight, bias)
+        return result, _pack(spikes)
     if format == "bitmap":
-        return _product(bitmap, m, weight.contiguous()), bits
-    if format == "csr":
-        return _product(spiketune.encode(bits, "csr", k=k, wait=False), m, weight.contiguous()), bits
-    if format == "dense":
-        return spikes.to(weight.dtype) @ weight, bits
-    raise spiketune.Error(f"a layer's format is csr, bitmap or dense, not {format}")
+        bitmap = spiketune.encode(spikes, "bitmap", wait=False)
+        bits = _bits_of(bitmap, m, k)
+        result = _product(bitmap, m, weight.t().contiguous())
+    elif format == "csr":
+        bits = _pack(spikes)
+        result = _product(spiketune.encode(bits, "csr", k=k, wait=False), m, weight.t().contiguous())
+    else:
+        raise spiketune.Error(f"a layer's format is csr, bitmap or dense, not {format}")
+    return result if bias is None else result.add_(bias), bits
 
 
 def _weight_gradient(bits: Tensor, k: int, grad: Tensor) -> Tensor:
-    """dYᵀ·S, [N, K]: on a device of S made dense from its bits, on the host of the columns of S encoded from them."""
+    """dYᵀ·S, [N, K]: on a device of S made dense from its bits for as long as the product runs, on the host of bits."""
     if bits.is_cuda:
-        dense = spiketune.encode(bits, "dense", params={"type": _NAMES[grad.dtype]}, k=k, wait=False)
-        return grad.t() @ dense.values.view(-1, k)
-    return _product(spiketune.encode(bits, "csc", k=k, wait=False), k, grad.contiguous(), transposed=True).t()
-
-
-_NAMES = {torch.float16: "f16", torch.bfloat16: "bf16", torch.float32: "f32"}
-
-
-def _unpack(bits: Tensor, k: int) -> Tensor:
-    lanes = torch.arange(32, dtype=torch.int32, device=bits.device)
-    return (bits[:, :, None] >> lanes & 1).reshape(bits.shape[0], -1)[:, :k]
+        return grad.t() @ _unpack(bits, k, grad.dtype)
+    result = spiketune.weight_gradient(spiketune.encode(bits, "bitmap", k=k), grad)
+    return torch.from_numpy(result).t().to(grad.dtype, memory_format=torch.contiguous_format)
 
 
 def _save(ctx, spikes: Tensor, weight: Tensor, bits: Tensor, mask_input_grad: bool) -> None:
@@ -90,9 +112,15 @@ def _save(ctx, spikes: Tensor, weight: Tensor, bits: Tensor, mask_input_grad: bo
     ctx.save_for_backward(bits, weight)
 
 
-def _spike_gradient(ctx, grad: Tensor, bits: Tensor, weight_nk: Tensor) -> Tensor:
-    result = (grad @ weight_nk).to(ctx.spike_dtype)
-    return result * _unpack(bits, ctx.k).to(result.dtype) if ctx.mask_input_grad else result
+def _spike_gradient(grad: Tensor, bits: Tensor, weight: Tensor, masked: bool) -> Tensor:
+    """dY·W of W [N, K], 0 where there was no spike if `masked`."""
+    n, k = weight.shape
+    tensor_cores = grad.is_cuda and grad.dtype in (torch.float16, torch.bfloat16) and n % 8 == 0 and k % 8 == 0
+    if not masked or not tensor_cores:
+        result = grad @ weight
+        return result.mul_(_unpack(bits, k, grad.dtype)) if masked else result
+    result = torch.empty((grad.shape[0], k), dtype=grad.dtype, device=grad.device)
+    return spiketune.spike_gradient(grad, weight.t().contiguous(), bits, out=result)
 
 
 class _Linear(torch.autograd.Function):
@@ -100,39 +128,100 @@ class _Linear(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, spikes, weight, bias, format, mask_input_grad):
-        result, bits = _forward(spikes, weight.t(), format)
+        result, bits = _forward(spikes, weight, bias, format)
         _save(ctx, spikes, weight, bits, mask_input_grad)
-        return result if bias is None else result.add_(bias)
+        return result
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
         bits, weight = ctx.saved_tensors
         of_spikes, of_weight, of_bias = ctx.needs_input_grad[:3]
-        return (_spike_gradient(ctx, grad, bits, weight) if of_spikes else None, _weight_gradient(bits, ctx.k, grad) if of_weight else None,
-                grad.sum(0) if of_bias else None, None, None)
+        bias = grad.sum(0) if of_bias else None
+        spikes = _spike_gradient(grad, bits, weight, ctx.mask_input_grad).to(ctx.spike_dtype) if of_spikes else None
+        return spikes, _weight_gradient(bits, ctx.k, grad) if of_weight else None, bias, None, None
+
+
+def _channels_last(images: Tensor) -> Tensor:
+    """Images [B, C, H, W] as rows [B * H * W, C]."""
+    return images.permute(0, 2, 3, 1).reshape(-1, images.shape[1])
+
+
+class _Conv2d(torch.autograd.Function):
+    """A convolution of images of bits with W [N, C, kernel height, kernel width]: windows of bits are multiplied, or
+    PyTorch convolves. Saved are the bits of the images."""
+
+    @staticmethod
+    def forward(ctx, spikes, weight, bias, stride, padding, format, mask_input_grad):
+        batch, channels, height, width = spikes.shape
+        n, kernel = weight.shape[0], weight.shape[2:]
+        if format == "dense":
+            result = functional.conv2d(spikes.to(weight.dtype), weight, bias, stride, padding)
+            bits = _pack(_channels_last(spikes))
+        else:
+            images = spiketune.encode(_channels_last(spikes), "bitmap", wait=False)
+            bits = _bits_of(images, batch * height * width, channels)
+            windows = spiketune.im2col(images, (height, width), tuple(kernel), stride=stride, padding=padding)
+            rows, k = windows.shape[1:]
+            encoded = windows if format == "bitmap" else spiketune.encode(_bits_of(windows, rows, k), format, k=k, wait=False)
+            product = _product(encoded, rows, weight.permute(2, 3, 1, 0).reshape(k, n))
+            out = [(size + 2 * padding - reach) // stride + 1 for size, reach in zip((height, width), kernel)]
+            result = (product if bias is None else product.add_(bias)).view(batch, *out, n).permute(0, 3, 1, 2)
+        ctx.shape, ctx.spike_dtype, ctx.options = spikes.shape, spikes.dtype, (stride, padding, mask_input_grad)
+        ctx.save_for_backward(bits, weight)
+        return result
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        bits, weight = ctx.saved_tensors
+        stride, padding, masked = ctx.options
+        of_spikes, of_weight, of_bias = ctx.needs_input_grad[:3]
+        batch, channels, height, width = ctx.shape
+        images = spikes = None
+        if of_weight or (of_spikes and masked):
+            images = _unpack(bits, channels, grad.dtype).view(batch, height, width, channels).permute(0, 3, 1, 2)
+        if of_spikes:
+            spikes = torch.nn.grad.conv2d_input(ctx.shape, weight, grad, stride, padding)
+            spikes = (spikes * images if masked else spikes).to(ctx.spike_dtype)
+        return (spikes, torch.nn.grad.conv2d_weight(images, weight.shape, grad, stride, padding) if of_weight else None,
+                grad.sum((0, 2, 3)) if of_bias else None, None, None, None, None)
+
+
+def conv2d(spikes: Tensor, weight: Tensor, bias: Optional[Tensor], stride: int, padding: int, format: Format, mask_input_grad: bool) -> Tensor:
+    """A convolution of spikes [B, C, H, W], C a multiple of 32, without groups or dilation."""
+    return _Conv2d.apply(spikes, weight, bias, stride, padding, format, mask_input_grad)
 
 
 @torch.library.custom_op("spiketune::linear", mutates_args=())
 def _linear(spikes: Tensor, weight: Tensor, format: str, mask_input_grad: bool) -> tuple[Tensor, Tensor]:
-    return _forward(spikes, weight, format)
+    return _forward(spikes, weight, None, format)
 
 
 @_linear.register_fake
 def _(spikes: Tensor, weight: Tensor, format: str, mask_input_grad: bool) -> tuple[Tensor, Tensor]:
     m, k = spikes.shape
-    return weight.new_empty((m, weight.shape[1])), spikes.new_empty((m, _words(k)), dtype=torch.int32)
+    return weight.new_empty((m, weight.shape[0])), spikes.new_empty((m, _words(k)), dtype=torch.int32)
 
 
-@torch.library.custom_op("spiketune::transposed_product", mutates_args=())
-def _transposed_product(bits: Tensor, k: int, grad: Tensor) -> Tensor:
-    """Sᵀ·dY, [K, N]."""
-    return _weight_gradient(bits, k, grad).t().contiguous()
+@torch.library.custom_op("spiketune::weight_gradient", mutates_args=())
+def _weight_gradient_op(bits: Tensor, k: int, grad: Tensor) -> Tensor:
+    return _weight_gradient(bits, k, grad)
 
 
-@_transposed_product.register_fake
+@_weight_gradient_op.register_fake
 def _(bits: Tensor, k: int, grad: Tensor) -> Tensor:
-    return grad.new_empty((k, grad.shape[1]))
+    return grad.new_empty((grad.shape[1], k))
+
+
+@torch.library.custom_op("spiketune::masked_spike_gradient", mutates_args=())
+def _masked_spike_gradient_op(grad: Tensor, bits: Tensor, weight: Tensor) -> Tensor:
+    return _spike_gradient(grad, bits, weight, True)
+
+
+@_masked_spike_gradient_op.register_fake
+def _(grad: Tensor, bits: Tensor, weight: Tensor) -> Tensor:
+    return grad.new_empty((grad.shape[0], weight.shape[1]))
 
 
 def _setup_context(ctx, inputs, output):
@@ -145,8 +234,11 @@ def _setup_context(ctx, inputs, output):
 def _backward(ctx, grad, _):
     bits, weight = ctx.saved_tensors
     of_spikes, of_weight = ctx.needs_input_grad[:2]
-    return (_spike_gradient(ctx, grad, bits, weight.t()) if of_spikes else None, _transposed_product(bits, ctx.k, grad) if of_weight else None,
-            None, None)
+    spikes = None
+    if of_spikes:
+        spikes = _masked_spike_gradient_op(grad, bits, weight) if ctx.mask_input_grad else grad @ weight
+        spikes = spikes.to(ctx.spike_dtype)
+    return spikes, _weight_gradient_op(bits, ctx.k, grad) if of_weight else None, None, None
 
 
 _linear.register_autograd(_backward, setup_context=_setup_context)
@@ -156,7 +248,7 @@ def linear(spikes: Tensor, weight: Tensor, bias: Optional[Tensor], format: Forma
     """S·Wᵀ + bias: spike_linear of W as nn.Linear has it, [N, K]."""
     if not torch.compiler.is_compiling():
         return _Linear.apply(spikes, weight, bias, format, mask_input_grad)
-    product = _linear(spikes, weight.t(), format, mask_input_grad)[0]
+    product = _linear(spikes, weight, format, mask_input_grad)[0]
     return product if bias is None else product + bias
 
 
