@@ -58,6 +58,7 @@ if [ "$sanitize" = yes ]; then
   parts=$((2 * ((processes + 5) / 6)))
   tools=(racecheck memcheck initcheck synccheck)
   say "compute-sanitizer: ${tools[*]}, in $((6 * parts)) parts, $processes at a time"
+  # shellcheck disable=SC2016  # the inner shell expands
   for tool in "${tools[@]}"; do
     count=$parts
     [ "$tool" != racecheck ] || count=$((3 * parts))
