@@ -16,6 +16,7 @@
 #include "spiketune/core/cuda/check.hpp"
 #include "spiketune/core/error.hpp"
 #include "spiketune/core/half.hpp"
+#include "spiketune/kernels/cuda/sm90/ring.cuh"
 #include "spiketune/kernels/cuda/sm90/tile.cuh"
 #include "spiketune/kernels/cuda/sm90/wgmma.cuh"
 #include "spiketune/kernels/cuda/sm90/wgmma_b1.cuh"
@@ -49,27 +50,10 @@ struct Job {
   [[nodiscard]] __device__ bool keeps_spikes() const { return steps <= spike_stages; }
 };
 
-/// Which of `count` buffers is next, and the parity of its use.
-struct Ring {
-  std::uint32_t count;
-  std::uint32_t stage = 0;
-  std::uint32_t parity = 0;
-
-  __device__ explicit Ring(std::uint32_t buffers) : count(buffers) {}
-  __device__ void advance() {
-    if (++stage == count) {
-      stage = 0;
-      parity ^= 1;
-    }
-  }
-};
-
-/// Buffers in shared memory and who may use them: the copying warp waits for `empty`, the products
-/// for `full`.
+/// A ring, and where its buffers are.
 struct Pipeline {
   std::uint8_t* buffers;
-  CopyBarriers full;
-  CopyBarriers empty;
+  Ring ring;
 };
 
 /// Copies what tile after tile needs, in the order in which it is used. One thread calls.
@@ -78,8 +62,8 @@ __device__ void copy_tiles(const CUtensorMap& spike_map, const CUtensorMap& plan
                            const Job& job, const Pipeline& spikes, const Pipeline& weights) {
   constexpr std::uint32_t spike_bytes = tile_m * bit_row_bytes;
   constexpr std::uint32_t weight_bytes = tile_n * bit_row_bytes;
-  Ring spike(job.spike_stages);
-  Ring weight(job.weight_stages);
+  Turn spike(job.spike_stages);
+  Turn weight(job.weight_stages);
   const auto tiles_m = static_cast<std::uint32_t>(ceil_div(job.m, tile_m));
   const std::uint32_t tiles = tiles_m * static_cast<std::uint32_t>(ceil_div(job.n, tile_n));
   for (std::uint32_t tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
@@ -88,16 +72,17 @@ __device__ void copy_tiles(const CUtensorMap& spike_map, const CUtensorMap& plan
     for (std::uint32_t plane = 0; plane < job.planes; ++plane) {
       for (std::uint32_t step = 0; step < job.steps; ++step) {
         if (plane == 0 || !job.keeps_spikes()) {
-          spikes.empty.wait(spike.stage, spike.parity ^ 1);
-          spikes.full.arrive_expecting(spike.stage, spike_bytes);
+          spikes.ring.empty.wait(spike.stage, spike.parity ^ 1);
+          spikes.ring.full.arrive_expecting(spike.stage, spike_bytes);
           copy_box(spikes.buffers + spike.stage * spike_bytes, &spike_map, step * bit_row_bytes,
-                   row, spikes.full.at(spike.stage));
+                   row, spikes.ring.full.at(spike.stage));
           spike.advance();
         }
-        weights.empty.wait(weight.stage, weight.parity ^ 1);
-        weights.full.arrive_expecting(weight.stage, weight_bytes);
+        weights.ring.empty.wait(weight.stage, weight.parity ^ 1);
+        weights.ring.full.arrive_expecting(weight.stage, weight_bytes);
         copy_box(weights.buffers + weight.stage * weight_bytes, &plane_map, 0,
-                 (plane * job.steps + step) * job.padded_n + column, weights.full.at(weight.stage));
+                 (plane * job.steps + step) * job.padded_n + column,
+                 weights.ring.full.at(weight.stage));
         weight.advance();
       }
     }
@@ -118,8 +103,8 @@ __device__ void multiply_tiles(const Job& job, const Pipeline& spikes, const Pip
   const std::uint64_t weight_columns = describe_bits(weights.buffers);
   // Where K ends in the first half of a step, the second one has nothing but zeros.
   const std::uint32_t whole_steps = job.steps - ((job.k - 1) % step_bits < step_bits / 2);
-  Ring spike(job.spike_stages);
-  Ring weight(job.weight_stages);
+  Turn spike(job.spike_stages);
+  Turn weight(job.weight_stages);
   const auto tiles_m = static_cast<std::uint32_t>(ceil_div(job.m, tile_m));
   const std::uint32_t tiles = tiles_m * static_cast<std::uint32_t>(ceil_div(job.n, tile_n));
   Apart apart(group, job.apart);
@@ -132,22 +117,22 @@ __device__ void multiply_tiles(const Job& job, const Pipeline& spikes, const Pip
       const std::uint32_t at = column + 32 * i + lane;
       scales[i] = job.scales != nullptr && at < job.n ? __ldg(job.scales + at) : 1.0f;
     }
-    const Ring first_spike = spike;
+    const Turn first_spike = spike;
     for (std::uint32_t plane = 0; plane < job.planes; ++plane) {
       if (job.keeps_spikes()) spike = first_spike;
       const bool last_use = !job.keeps_spikes() || plane + 1 == job.planes;
       const auto release = [&](std::uint32_t spike_stage, std::uint32_t weight_stage) {
         if (lane == 0) {
-          weights.empty.arrive(weight_stage);
-          if (last_use) spikes.empty.arrive(spike_stage);
+          weights.ring.empty.arrive(weight_stage);
+          if (last_use) spikes.ring.empty.arrive(spike_stage);
         }
       };
       std::uint32_t used_spike = 0;  // buffers of the step before
       std::uint32_t used_weight = 0;
       const auto multiply_step = [&](std::uint32_t step, auto halves) {
         apart.step();
-        spikes.full.wait(spike.stage, spike.parity);
-        weights.full.wait(weight.stage, weight.parity);
+        spikes.ring.full.wait(spike.stage, spike.parity);
+        weights.ring.full.wait(weight.stage, weight.parity);
         const std::uint64_t a = spike_rows + spike.stage * (spike_bytes >> 4);
         const std::uint64_t b = weight_columns + weight.stage * (weight_bytes >> 4);
         begin_products();
@@ -214,21 +199,14 @@ __global__ void __launch_bounds__(hopper_threads, 1)
   constexpr std::uint32_t tile_m = 128 * blocks;
   extern __shared__ std::uint8_t shared[];
   __shared__ std::uint64_t states[2 * (most_spike_stages + most_weight_stages)];
-  // The swizzle works on addresses: buffers begin at multiples of 1024 bytes.
-  std::uint8_t* buffers = shared + (1024 - shared_address(shared) % 1024) % 1024;
-  const Pipeline spikes{buffers, CopyBarriers(states), CopyBarriers(states + most_spike_stages)};
+  std::uint8_t* buffers = shared + bytes_to_buffers(shared_address(shared));
+  const std::uint64_t* weight_states = states + 2 * most_spike_stages;
+  const Pipeline spikes{buffers, Ring(states, states + most_spike_stages)};
   const Pipeline weights{buffers + job.spike_stages * tile_m * bit_row_bytes,
-                         CopyBarriers(states + 2 * most_spike_stages),
-                         CopyBarriers(states + 2 * most_spike_stages + most_weight_stages)};
+                         Ring(weight_states, weight_states + most_weight_stages)};
   if (threadIdx.x == 0) {
-    for (std::uint32_t i = 0; i < job.spike_stages; ++i) {
-      spikes.full.init(i, 1);
-      spikes.empty.init(i, consumer_warps);
-    }
-    for (std::uint32_t i = 0; i < job.weight_stages; ++i) {
-      weights.full.init(i, 1);
-      weights.empty.init(i, consumer_warps);
-    }
+    for (std::uint32_t i = 0; i < job.spike_stages; ++i) spikes.ring.init(i, consumer_warps);
+    for (std::uint32_t i = 0; i < job.weight_stages; ++i) weights.ring.init(i, consumer_warps);
     fence_barriers();
   }
   __syncthreads();
@@ -252,7 +230,7 @@ void launch(const CudaContext& context, const Bitmap& bitmap, const Planes& plan
   constexpr std::uint32_t tile_m = 128 * blocks;
   constexpr std::uint32_t spike_bytes = tile_m * bit_row_bytes;
   constexpr std::uint32_t weight_bytes = tile_n * bit_row_bytes;
-  constexpr std::uint32_t room = shared_bytes - 1024 - consumer_warps * staging_bytes;
+  constexpr std::uint32_t room = shared_bytes - buffer_alignment - consumer_warps * staging_bytes;
   constexpr std::uint32_t fit =
       std::min(most_spike_stages, (room - least_weight_stages * weight_bytes) / spike_bytes);
   // Twice the steps of a tile let the next one's come early.
@@ -267,7 +245,7 @@ void launch(const CudaContext& context, const Bitmap& bitmap, const Planes& plan
                                   : std::min({6U, planes.steps * planes.count - 1,
                                               std::min(spike_stages, weight_stages) - 2});
   const std::uint32_t bytes = spike_stages * spike_bytes + weight_stages * weight_bytes +
-                              consumer_warps * staging_bytes + 1024;
+                              consumer_warps * staging_bytes + buffer_alignment;
   const auto kernel = bit_planes_wgmma<Y, blocks, tile_n>;
   check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                              static_cast<int>(bytes)));

@@ -11,6 +11,7 @@
 #include "spiketune/core/cuda/check.hpp"
 #include "spiketune/core/error.hpp"
 #include "spiketune/kernels/cuda/sm90/expand.cuh"
+#include "spiketune/kernels/cuda/sm90/ring.cuh"
 #include "spiketune/kernels/cuda/sm90/tile.cuh"
 #include "spiketune/kernels/cuda/sm90/wgmma.cuh"
 #include "spiketune/kernels/cuda/types.cuh"
@@ -32,14 +33,6 @@ inline constexpr int stages = 128 * 1024 / stage_bytes<tile_n> / blocks_per_sm<b
 template <int blocks, int tile_n>
 inline constexpr int ahead = blocks_per_sm<blocks, tile_n> == 2 || blocks == 2 ? 2 : 4;
 
-/// Which buffer is next, and the parity of its use. There are 2^n buffers.
-template <std::uint32_t buffers>
-struct Turn {
-  std::uint32_t uses = 0;
-  [[nodiscard]] __device__ std::uint32_t stage() const { return uses % buffers; }
-  [[nodiscard]] __device__ std::uint32_t parity() const { return uses / buffers % 2; }
-};
-
 template <class W, class Y, int blocks, int tile_n>
 __global__ void __launch_bounds__(hopper_threads, (blocks_per_sm<blocks, tile_n>))
     expand_wgmma(const __grid_constant__ CUtensorMap w_map, const __grid_constant__ Bitmap bitmap,
@@ -49,15 +42,10 @@ __global__ void __launch_bounds__(hopper_threads, (blocks_per_sm<blocks, tile_n>
   extern __shared__ std::uint8_t shared[];
   __shared__ std::uint64_t full_states[count];
   __shared__ std::uint64_t empty_states[count];
-  const CopyBarriers full(full_states);
-  const CopyBarriers empty(empty_states);
-  // The swizzle works on addresses: buffers begin at multiples of 1024 bytes.
-  std::uint8_t* buffers = shared + (1024 - shared_address(shared) % 1024) % 1024;
+  const Ring ring(full_states, empty_states);
+  std::uint8_t* buffers = shared + bytes_to_buffers(shared_address(shared));
   if (threadIdx.x == 0) {
-    for (std::uint32_t i = 0; i < count; ++i) {
-      full.init(i, 1);
-      empty.init(i, consumer_warps);
-    }
+    for (std::uint32_t i = 0; i < count; ++i) ring.init(i, consumer_warps);
     fence_barriers();
   }
   __syncthreads();
@@ -67,7 +55,7 @@ __global__ void __launch_bounds__(hopper_threads, (blocks_per_sm<blocks, tile_n>
   const std::uint64_t tiles = tiles_m * ceil_div(n, tile_n);
   const std::uint32_t warp = threadIdx.x / 32;
   const std::uint32_t lane = threadIdx.x % 32;
-  Turn<count> turn;
+  CountedTurn<count> turn;
   if (warp >= consumer_warps) {
     leave_registers<24>();
     if (warp != consumer_warps) return;
@@ -75,16 +63,12 @@ __global__ void __launch_bounds__(hopper_threads, (blocks_per_sm<blocks, tile_n>
       const std::uint64_t first_row = tile % tiles_m * tile_m;
       const auto column = static_cast<std::uint32_t>(tile / tiles_m) * tile_n;
       Steps steps(bitmap, first_row, tile_m / 64);
-      for (std::uint32_t step; (step = steps.next()) < steps.count(); ++turn.uses) {
+      for (std::uint32_t step; (step = steps.next()) < steps.count(); turn.advance()) {
         if (lane == 0) {
-          empty.wait(turn.stage(), turn.parity() ^ 1);
-          full.arrive_expecting(turn.stage(), stage_bytes<tile_n>);
-          std::uint8_t* to = buffers + turn.stage() * stage_bytes<tile_n>;
-#pragma unroll
-          for (int part = 0; part < tile_n / 64; ++part) {
-            copy_box(to + part * 8192, &w_map, column + 64 * part, step * depth,
-                     full.at(turn.stage()));
-          }
+          ring.empty.wait(turn.stage(), turn.parity() ^ 1);
+          ring.full.arrive_expecting(turn.stage(), stage_bytes<tile_n>);
+          copy_rows<tile_n>(buffers + turn.stage() * stage_bytes<tile_n>, w_map, column,
+                            step * depth, ring.full.at(turn.stage()));
         }
         __syncwarp();
       }
@@ -105,7 +89,7 @@ __global__ void __launch_bounds__(hopper_threads, (blocks_per_sm<blocks, tile_n>
     const auto multiply_step = [&](Operands<blocks>& operands, int i) {
       expand_rows<blocks>(cursor.words[i], lane, operands);
       cursor.ask(i);
-      full.wait(turn.stage(), turn.parity());
+      ring.full.wait(turn.stage(), turn.parity());
       begin_products();
       const std::uint64_t b = described + turn.stage() * (stage_bytes<tile_n> >> 4);
 #pragma unroll
@@ -117,9 +101,9 @@ __global__ void __launch_bounds__(hopper_threads, (blocks_per_sm<blocks, tile_n>
       }
       commit_products();
       wait_for_products<1>();
-      if (pending && lane == 0) empty.arrive((turn.uses - 1) % count);
+      if (pending && lane == 0) ring.empty.arrive(turn.previous_stage());
       pending = true;
-      ++turn.uses;
+      turn.advance();
     };
     Operands<blocks> operands[2];
     for (bool more = true; more;) {
@@ -136,7 +120,7 @@ __global__ void __launch_bounds__(hopper_threads, (blocks_per_sm<blocks, tile_n>
       cursor = Cursor(bitmap, next % tiles_m * tile_m, group_row, 2 * blocks);
     }
     wait_for_products<0>();
-    if (pending && lane == 0) empty.arrive((turn.uses - 1) % count);
+    if (pending && lane == 0) ring.empty.arrive(turn.previous_stage());
     const auto column = static_cast<std::uint32_t>(tile / tiles_m) * tile_n;
 #pragma unroll
     for (int block = 0; block < blocks; ++block) {
@@ -153,7 +137,7 @@ __global__ void __launch_bounds__(hopper_threads, (blocks_per_sm<blocks, tile_n>
 template <class W, class Y, int blocks, int tile_n>
 void launch(const CudaContext& context, const Bitmap& bitmap, const WeightView& weights,
             const OutputView& output) {
-  constexpr int bytes = stages<blocks, tile_n> * stage_bytes<tile_n> + 1024;
+  constexpr int bytes = stages<blocks, tile_n> * stage_bytes<tile_n> + buffer_alignment;
   const auto kernel = expand_wgmma<W, Y, blocks, tile_n>;
   check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
   int multiprocessors = 0;

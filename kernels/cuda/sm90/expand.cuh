@@ -242,10 +242,7 @@ class ByteCursor {
 template <int tile_n>
 __device__ void copy_weights(const Bitmap&, std::uint8_t* to, const CUtensorMap& map,
                              std::uint32_t column, std::uint32_t step, std::uint32_t barrier) {
-#pragma unroll
-  for (int part = 0; part < tile_n / 64; ++part) {
-    copy_box(to + part * 8192, &map, column + 64 * part, step * depth, barrier);
-  }
+  copy_rows<tile_n>(to, map, column, step * depth, barrier);
 }
 template <int tile_n>
 __device__ void copy_weights(const Bytes&, std::uint8_t* to, const CUtensorMap& map,

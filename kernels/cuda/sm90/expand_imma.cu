@@ -9,6 +9,7 @@
 
 #include "spiketune/core/cuda/check.hpp"
 #include "spiketune/kernels/cuda/sm90/expand.cuh"
+#include "spiketune/kernels/cuda/sm90/ring.cuh"
 #include "spiketune/kernels/cuda/sm90/tile.cuh"
 #include "spiketune/kernels/cuda/sm90/wgmma_s8.cuh"
 
@@ -29,20 +30,8 @@ struct Shape {
   static constexpr std::uint32_t stages = blocks == 1 ? 8 : 12;
   static constexpr std::uint32_t step_bytes = depth * tile_n;
   static constexpr std::uint32_t staging_at = stages * step_bytes;
-  static constexpr int shared_bytes = staging_at + consumer_warps * staging_bytes + 1024;
-};
-
-/// Which of `count` buffers is next, and the parity of its use.
-template <std::uint32_t count>
-struct Turn {
-  std::uint32_t stage = 0;
-  std::uint32_t parity = 0;
-  __device__ void advance() {
-    if (++stage == count) {
-      stage = 0;
-      parity ^= 1;
-    }
-  }
+  static constexpr int shared_bytes =
+      staging_at + consumer_warps * staging_bytes + buffer_alignment;
 };
 
 template <class Y, int blocks, int tile_n>
@@ -55,15 +44,10 @@ __global__ void __launch_bounds__(hopper_threads, (Shape<blocks, tile_n>::per_sm
   extern __shared__ std::uint8_t shared[];
   __shared__ std::uint64_t full_states[Shape::stages];
   __shared__ std::uint64_t empty_states[Shape::stages];
-  const CopyBarriers full(full_states);
-  const CopyBarriers empty(empty_states);
-  // The swizzle works on addresses: buffers begin at multiples of 1024 bytes.
-  std::uint8_t* buffers = shared + (1024 - shared_address(shared) % 1024) % 1024;
+  const Ring ring(full_states, empty_states);
+  std::uint8_t* buffers = shared + bytes_to_buffers(shared_address(shared));
   if (threadIdx.x == 0) {
-    for (std::uint32_t i = 0; i < Shape::stages; ++i) {
-      full.init(i, 1);
-      empty.init(i, consumer_warps);
-    }
+    for (std::uint32_t i = 0; i < Shape::stages; ++i) ring.init(i, consumer_warps);
     fence_barriers();
   }
   __syncthreads();
@@ -76,7 +60,7 @@ __global__ void __launch_bounds__(hopper_threads, (Shape<blocks, tile_n>::per_sm
   const auto first_row = [&](std::uint32_t tile) { return std::uint64_t{tile % tiles_m} * tile_m; };
   const std::uint32_t warp = threadIdx.x / 32;
   const std::uint32_t lane = threadIdx.x % 32;
-  Turn<Shape::stages> turn;
+  Turn turn(Shape::stages);
   if (warp >= consumer_warps) {
     leave_registers<24>();
     if (warp != consumer_warps) return;
@@ -84,10 +68,10 @@ __global__ void __launch_bounds__(hopper_threads, (Shape<blocks, tile_n>::per_sm
       Steps steps(bitmap, first_row(tile), tile_m / 64);
       for (std::uint32_t step; (step = steps.next()) < steps.count(); turn.advance()) {
         if (lane == 0) {
-          empty.wait(turn.stage, turn.parity ^ 1);
-          full.arrive_expecting(turn.stage, Shape::step_bytes);
+          ring.empty.wait(turn.stage, turn.parity ^ 1);
+          ring.full.arrive_expecting(turn.stage, Shape::step_bytes);
           copy_box(buffers + turn.stage * Shape::step_bytes, &w_map, 0,
-                   step * columns + tile / tiles_m * tile_n, full.at(turn.stage));
+                   step * columns + tile / tiles_m * tile_n, ring.full.at(turn.stage));
         }
         __syncwarp();
       }
@@ -108,7 +92,7 @@ __global__ void __launch_bounds__(hopper_threads, (Shape<blocks, tile_n>::per_sm
     std::uint32_t operands[2][blocks][4];
     std::uint32_t used = Shape::stages;  // buffer of the step before, if any
     const auto release = [&] {
-      if (used != Shape::stages && lane == 0) empty.arrive(used);
+      if (used != Shape::stages && lane == 0) ring.empty.arrive(used);
     };
     for (bool more = true; more;) {
 #pragma unroll
@@ -116,7 +100,7 @@ __global__ void __launch_bounds__(hopper_threads, (Shape<blocks, tile_n>::per_sm
         more = more && cursor.step(j) < cursor.count();
         if (!more) continue;
         apart.step();
-        full.wait(turn.stage, turn.parity);
+        ring.full.wait(turn.stage, turn.parity);
         const std::uint64_t b = described + turn.stage * (Shape::step_bytes >> 4);
 #pragma unroll
         for (int half = 0; half < 2; ++half) {

@@ -10,6 +10,7 @@
 
 #include "spiketune/core/cuda/check.hpp"
 #include "spiketune/kernels/cuda/sm90/expand.cuh"
+#include "spiketune/kernels/cuda/sm90/ring.cuh"
 #include "spiketune/kernels/cuda/sm90/tile.cuh"
 #include "spiketune/kernels/cuda/sm90/wgmma.cuh"
 #include "spiketune/kernels/cuda/types.cuh"
@@ -41,8 +42,7 @@ __global__ void __launch_bounds__(128 * groups<tile_n>, 1)
   extern __shared__ std::uint8_t shared[];
   __shared__ std::uint64_t states[most_steps];
   const CopyBarriers full(states);
-  // The swizzle works on addresses: buffers begin at multiples of 1024 bytes.
-  std::uint8_t* buffers = shared + (1024 - shared_address(shared) % 1024) % 1024;
+  std::uint8_t* buffers = shared + bytes_to_buffers(shared_address(shared));
   const std::uint32_t steps = step_count(spikes);
   const std::uint32_t column = blockIdx.x / share * tile_n;
   if (threadIdx.x == 0) {
@@ -124,7 +124,7 @@ __global__ void __launch_bounds__(128 * groups<tile_n>, 1)
 template <class W, class Y, int tile_n, class Format>
 void launch(const CudaContext& context, const Format& spikes, const WeightView& weights,
             const OutputView& output) {
-  const int bytes = static_cast<int>(step_count(spikes)) * stage_bytes<tile_n> + 1024;
+  const auto bytes = static_cast<int>(step_count(spikes) * stage_bytes<tile_n> + buffer_alignment);
   const auto kernel = expand_strips<W, Y, tile_n, Format>;
   check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
   int multiprocessors = 0;

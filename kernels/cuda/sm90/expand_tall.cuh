@@ -24,6 +24,7 @@
 
 #include "spiketune/core/cuda/check.hpp"
 #include "spiketune/kernels/cuda/sm90/expand.cuh"
+#include "spiketune/kernels/cuda/sm90/ring.cuh"
 #include "spiketune/kernels/cuda/sm90/tile.cuh"
 #include "spiketune/kernels/cuda/sm90/wgmma.cuh"
 
@@ -40,13 +41,6 @@ inline constexpr std::uint32_t steps_apart = 3;
 inline constexpr std::uint32_t weights_bytes = stages * stage_bytes<tile_n>;
 using Sums = float[blocks][tile_n / 2];
 
-/// Which buffer is next, and the parity of its use.
-struct Turn {
-  std::uint32_t uses = 0;
-  [[nodiscard]] __device__ std::uint32_t stage() const { return uses % stages; }
-  [[nodiscard]] __device__ std::uint32_t parity() const { return uses / stages % 2; }
-};
-
 template <class W, class Out>
 __global__ void __launch_bounds__(threads, 1)
     expand_wgmma(const __grid_constant__ CUtensorMap w_map, const __grid_constant__ Bitmap bitmap,
@@ -54,15 +48,10 @@ __global__ void __launch_bounds__(threads, 1)
   extern __shared__ std::uint8_t shared[];
   __shared__ std::uint64_t full_states[stages];
   __shared__ std::uint64_t empty_states[stages];
-  const CopyBarriers full(full_states);
-  const CopyBarriers empty(empty_states);
-  // The swizzle works on addresses: buffers begin at multiples of 1024 bytes.
-  std::uint8_t* buffers = shared + (1024 - shared_address(shared) % 1024) % 1024;
+  const Ring ring(full_states, empty_states);
+  std::uint8_t* buffers = shared + bytes_to_buffers(shared_address(shared));
   if (threadIdx.x == 0) {
-    for (std::uint32_t i = 0; i < stages; ++i) {
-      full.init(i, 1);
-      empty.init(i, consumer_warps);
-    }
+    for (std::uint32_t i = 0; i < stages; ++i) ring.init(i, consumer_warps);
     fence_barriers();
   }
   __syncthreads();
@@ -70,7 +59,7 @@ __global__ void __launch_bounds__(threads, 1)
   const std::uint32_t tiles_m = out.tiles_m();
   const std::uint32_t tiles = tiles_m * static_cast<std::uint32_t>(ceil_div(n, tile_n));
   const std::uint32_t lane = threadIdx.x % 32;
-  Turn turn;
+  CountedTurn<stages> turn;
   if (threadIdx.x / 32 >= consumer_warps) {
     leave_registers<24>();
     if (threadIdx.x / 32 != consumer_warps) return;
@@ -78,16 +67,12 @@ __global__ void __launch_bounds__(threads, 1)
       const std::uint32_t column = tile / tiles_m * tile_n;
       for (std::uint32_t part = 0; part < out.parts(); ++part) {
         Steps steps = out.steps(bitmap, tile % tiles_m);
-        for (std::uint32_t step; (step = steps.next()) < steps.count(); ++turn.uses) {
+        for (std::uint32_t step; (step = steps.next()) < steps.count(); turn.advance()) {
           if (lane == 0) {
-            empty.wait(turn.stage(), turn.parity() ^ 1);
-            full.arrive_expecting(turn.stage(), stage_bytes<tile_n>);
-            std::uint8_t* to = buffers + turn.stage() * stage_bytes<tile_n>;
-#pragma unroll
-            for (int box = 0; box < tile_n / 64; ++box) {
-              copy_box(to + box * 8192, &w_map, column + 64 * box, step * depth,
-                       full.at(turn.stage()));
-            }
+            ring.empty.wait(turn.stage(), turn.parity() ^ 1);
+            ring.full.arrive_expecting(turn.stage(), stage_bytes<tile_n>);
+            copy_rows<tile_n>(buffers + turn.stage() * stage_bytes<tile_n>, w_map, column,
+                              step * depth, ring.full.at(turn.stage()));
           }
           __syncwarp();
         }
@@ -109,7 +94,7 @@ __global__ void __launch_bounds__(threads, 1)
   Apart apart(threadIdx.x / 128, follows ? steps_apart : 0);
   bool pending = false;  // products of the step before
   const auto release = [&] {
-    if (pending && lane == 0) empty.arrive((turn.uses - 1) % stages);
+    if (pending && lane == 0) ring.empty.arrive(turn.previous_stage());
   };
   std::uint32_t part = 0;
   for (std::uint32_t tile = blockIdx.x; tile < tiles;) {
@@ -121,7 +106,7 @@ __global__ void __launch_bounds__(threads, 1)
         more = more && cursor.step(j) < cursor.count();
         if (!more) continue;
         apart.step();
-        full.wait(turn.stage(), turn.parity());
+        ring.full.wait(turn.stage(), turn.parity());
         const std::uint64_t b = described + turn.stage() * (stage_bytes<tile_n> >> 4);
 #pragma unroll
         for (int half = 0; half < 2; ++half) {
@@ -141,7 +126,7 @@ __global__ void __launch_bounds__(threads, 1)
           if (half == 0) release();
         }
         pending = true;
-        ++turn.uses;
+        turn.advance();
       }
     }
     // The next tile's first words come while this one's products end and its sums are put away.
@@ -164,7 +149,7 @@ template <class W, class Out>
 void launch(const CudaContext& context, const Bitmap& bitmap, const WeightView& weights,
             const Out& out) {
   const auto kernel = expand_wgmma<W, Out>;
-  constexpr int bytes = weights_bytes + Out::shared_bytes + 1024;
+  constexpr int bytes = weights_bytes + Out::shared_bytes + buffer_alignment;
   check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
   int multiprocessors = 0;
   check(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, context.device));

@@ -5,23 +5,28 @@
 
 #include <cstdint>
 
+#include "spiketune/kernels/cuda/sm90/ring.cuh"
 #include "spiketune/kernels/cuda/sm90/wgmma.cuh"
 #include "spiketune/kernels/cuda/sparse_mma.cuh"
 
 namespace spiketune::cuda {
 
-/// Which buffer is next, and the parity of its use.
-template <std::uint32_t buffers>
-struct Turn {
-  std::uint32_t stage = 0;
-  std::uint32_t parity = 0;
-  __device__ void advance() {
-    if (++stage == buffers) {
-      stage = 0;
-      parity ^= 1;
+/// Keeps the compiler from making operands after the fence before products: it would then fence
+/// each of them.
+template <int blocks>
+__device__ void keep_before_products(SparseOperands<blocks>& operands) {
+#if SPIKETUNE_SM90
+#pragma unroll
+  for (int block = 0; block < blocks; ++block) {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) asm volatile("" : "+r"(operands.slots[block][half][i])::"memory");
+      asm volatile("" : "+r"(operands.metadata[block][half])::"memory");
     }
   }
-};
+#endif
+}
 
 /// A buffer of the words of 256 columns of a tile's rows: 16 bytes of presence a row, then 32 bytes
 /// of metadata a row, in TMA's 32-byte swizzle: eight rows of one step lie in different banks. A
@@ -33,8 +38,7 @@ struct SlotBuffers {
   static constexpr std::uint32_t presence_bytes = 16;
 
   std::uint32_t first;  ///< address in shared memory
-  CopyBarriers full;    ///< TMA has written
-  CopyBarriers empty;   ///< all warps have read
+  Ring ring;
 };
 
 /// Words step by step, tile by tile: load(), used() after they were used, and once more load() for
@@ -58,7 +62,7 @@ class SlotSource<blocks, true> {
   __device__ void load(std::uint32_t step, SlotWords<2 * blocks>& words) {
     if (step >= steps_) return;
     const std::uint32_t part = step % SlotBuffers::steps;
-    if (part == 0) buffers_.full.wait(turn_.stage, turn_.parity);
+    if (part == 0) buffers_.ring.full.wait(turn_.stage, turn_.parity);
     const std::uint32_t buffer = turn_.stage * (tile_m * SlotBuffers::row_bytes);
     const std::uint32_t presence = presence_ + buffer + 4 * part;
     const std::uint32_t metadata = metadata_ + buffer + (8 * part ^ swizzle_);
@@ -72,7 +76,7 @@ class SlotSource<blocks, true> {
   __device__ void used(std::uint32_t step, std::uint32_t lane) {
     if (step % SlotBuffers::steps != SlotBuffers::steps - 1 && step + 1 != steps_) return;
     __syncwarp();
-    if (lane == 0) buffers_.empty.arrive(turn_.stage);
+    if (lane == 0) buffers_.ring.empty.arrive(turn_.stage);
     turn_.advance();
   }
 
@@ -98,7 +102,7 @@ class SlotSource<blocks, true> {
   std::uint32_t presence_;  ///< addresses of the lane's first row in the first buffer
   std::uint32_t metadata_;
   std::uint32_t swizzle_;
-  Turn<SlotBuffers::count> turn_;
+  Turn turn_{SlotBuffers::count};
 };
 
 template <int blocks>

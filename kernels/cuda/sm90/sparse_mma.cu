@@ -19,6 +19,7 @@
 #include "spiketune/core/cuda/check.hpp"
 #include "spiketune/core/error.hpp"
 #include "spiketune/kernels/cuda/sm90/residual_tile.cuh"
+#include "spiketune/kernels/cuda/sm90/ring.cuh"
 #include "spiketune/kernels/cuda/sm90/slot_source.cuh"
 #include "spiketune/kernels/cuda/sm90/tile.cuh"
 #include "spiketune/kernels/cuda/sm90/wgmma.cuh"
@@ -49,23 +50,6 @@ constexpr std::uint32_t residual_bytes = 128 * blocks* tile_n * 4;
 constexpr std::uint32_t residual_threads = 32 * residual_warps + 128;
 constexpr std::uint32_t sums_are_there = 1;
 constexpr std::uint32_t sums_were_added = 3;
-
-/// Keeps the compiler from making operands after the fence before products: it would then fence
-/// each of them.
-template <int blocks>
-__device__ void keep_before_products(SparseOperands<blocks>& operands) {
-#if SPIKETUNE_SM90
-#pragma unroll
-  for (int block = 0; block < blocks; ++block) {
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-#pragma unroll
-      for (int i = 0; i < 4; ++i) asm volatile("" : "+r"(operands.slots[block][half][i])::"memory");
-      asm volatile("" : "+r"(operands.metadata[block][half])::"memory");
-    }
-  }
-#endif
-}
 
 /// Maps for TMA of what a product reads.
 struct Maps {
@@ -103,25 +87,16 @@ __global__ void __launch_bounds__(hopper_threads, 1)
   __shared__ std::uint64_t slots_full_states[SlotBuffers::count];
   __shared__ std::uint64_t slots_empty_states[SlotBuffers::count];
   __shared__ std::uint32_t occupied_rows[slabs];
-  const CopyBarriers full(full_states);
-  const CopyBarriers empty(empty_states);
-  const CopyBarriers slots_full(slots_full_states);
-  const CopyBarriers slots_empty(slots_empty_states);
-  // The swizzle works on addresses: buffers begin at multiples of 1024 bytes.
-  std::uint8_t* buffers = shared + (1024 - shared_address(shared) % 1024) % 1024;
+  const Ring ring(full_states, empty_states);
+  const Ring slot_ring(slots_full_states, slots_empty_states);
+  std::uint8_t* buffers = shared + bytes_to_buffers(shared_address(shared));
   std::uint8_t* slot_buffers = buffers + stages<blocks> * stage_bytes;
   const ResidualTile residual(
       reinterpret_cast<float*>(slot_buffers + SlotBuffers::count * slot_bytes<blocks>),
       occupied_rows);
   if (threadIdx.x == 0) {
-    for (std::uint32_t i = 0; i < stages<blocks>; ++i) {
-      full.init(i, 1);
-      empty.init(i, consumer_warps);
-    }
-    for (std::uint32_t i = 0; i < SlotBuffers::count; ++i) {
-      slots_full.init(i, 1);
-      slots_empty.init(i, consumer_warps);
-    }
+    for (std::uint32_t i = 0; i < stages<blocks>; ++i) ring.init(i, consumer_warps);
+    for (std::uint32_t i = 0; i < SlotBuffers::count; ++i) slot_ring.init(i, consumer_warps);
     fence_barriers();
   }
   __syncthreads();
@@ -136,31 +111,27 @@ __global__ void __launch_bounds__(hopper_threads, 1)
   if (warp >= consumer_warps) {
     leave_registers<other_registers>();
     if (warp == consumer_warps) {
-      Turn<stages<blocks>> turn;
-      Turn<SlotBuffers::count> slot_turn;
+      Turn turn(stages<blocks>);
+      Turn slot_turn(SlotBuffers::count);
       if (lane == 0) {
         for (std::uint32_t tile = first_tile; tile < tiles.count; tile += tile_step) {
           const std::uint32_t column = tiles.column_of(tile);
           const auto row = static_cast<std::uint32_t>(tiles.row_of(tile));
           for (std::uint32_t step = 0; step < steps; ++step, turn.advance()) {
             if (staged && step % SlotBuffers::steps == 0) {
-              slots_empty.wait(slot_turn.stage, slot_turn.parity ^ 1);
-              slots_full.arrive_expecting(slot_turn.stage, slot_bytes<blocks>);
+              slot_ring.empty.wait(slot_turn.stage, slot_turn.parity ^ 1);
+              slot_ring.full.arrive_expecting(slot_turn.stage, slot_bytes<blocks>);
               std::uint8_t* to = slot_buffers + slot_turn.stage * slot_bytes<blocks>;
-              const std::uint32_t barrier = slots_full.at(slot_turn.stage);
+              const std::uint32_t barrier = slot_ring.full.at(slot_turn.stage);
               copy_box(to, &maps.presence, step, row, barrier);
               copy_box(to + tile_m * SlotBuffers::presence_bytes, &maps.metadata, 2 * step, row,
                        barrier);
               slot_turn.advance();
             }
-            empty.wait(turn.stage, turn.parity ^ 1);
-            full.arrive_expecting(turn.stage, stage_bytes);
-            std::uint8_t* to = buffers + turn.stage * stage_bytes;
-#pragma unroll
-            for (int part = 0; part < tile_n / 64; ++part) {
-              copy_box(to + part * 8192, &maps.w, column + 64 * part, step * depth,
-                       full.at(turn.stage));
-            }
+            ring.empty.wait(turn.stage, turn.parity ^ 1);
+            ring.full.arrive_expecting(turn.stage, stage_bytes);
+            copy_rows<tile_n>(buffers + turn.stage * stage_bytes, maps.w, column, step * depth,
+                              ring.full.at(turn.stage));
           }
         }
       }
@@ -182,17 +153,16 @@ __global__ void __launch_bounds__(hopper_threads, 1)
     take_registers<consumer_registers>();
     const std::uint64_t described = describe_rows(buffers);
     const std::uint32_t group = warp / 4;
-    Turn<stages<blocks>> turn;
+    Turn turn(stages<blocks>);
     const auto release_previous = [&] {  // the buffer of the step before
-      if (lane == 0) empty.arrive((turn.stage == 0 ? stages<blocks> : turn.stage) - 1);
+      if (lane == 0) ring.empty.arrive(turn.previous_stage());
     };
     // Two sets of operands take turns: one is read while the next is made. Words come one step
     // ahead.
     SparseOperands<blocks> operands[2];
     SlotWords<2 * blocks> words;
     const std::uint32_t lane_row = group * (64 * blocks) + warp % 4 * 16 + lane / 4;
-    SlotSource<blocks, staged> slots(
-        format, {shared_address(slot_buffers), slots_full, slots_empty}, lane_row);
+    SlotSource<blocks, staged> slots(format, {shared_address(slot_buffers), slot_ring}, lane_row);
     slots.begin_tile(format, tiles.row_of(first_tile) + lane_row);
     slots.load(0, words);
     for (std::uint32_t tile = first_tile; tile < tiles.count; tile += tile_step) {
@@ -201,7 +171,7 @@ __global__ void __launch_bounds__(hopper_threads, 1)
         expand_slots<blocks>(words, lane, now);
         slots.used(step, lane);
         slots.load(step + 1, words);
-        full.wait(turn.stage, turn.parity);
+        ring.full.wait(turn.stage, turn.parity);
         keep_before_products(now);
         begin_products();
         const std::uint64_t b = described + turn.stage * (stage_bytes >> 4);
@@ -278,7 +248,7 @@ void launch(const CudaContext& context, const TwoFour& format, const WeightView&
             const OutputView& output) {
   constexpr int tile_m = 128 * blocks;
   constexpr int bytes = stages<blocks> * stage_bytes + SlotBuffers::count * slot_bytes<blocks> +
-                        residual_bytes<blocks> + 1024;
+                        residual_bytes<blocks> + buffer_alignment;
   const auto kernel = sparse_wgmma<W, Y, blocks, staged>;
   check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
   int multiprocessors = 0;

@@ -11,7 +11,7 @@
 
 #include "spiketune/core/cuda/check.hpp"
 #include "spiketune/kernels/cuda/gradients.cuh"
-#include "spiketune/kernels/cuda/sm90/slot_source.cuh"
+#include "spiketune/kernels/cuda/sm90/ring.cuh"
 #include "spiketune/kernels/cuda/sm90/tile.cuh"
 #include "spiketune/kernels/cuda/sm90/wgmma_shared.cuh"
 #include "spiketune/kernels/cuda/types.cuh"
@@ -141,22 +141,17 @@ __global__ void __launch_bounds__(gradient_threads, 1)
   __shared__ std::uint64_t full_states[count];
   __shared__ std::uint64_t empty_states[count];
   __shared__ std::uint32_t tile_of[count];  // of the step in that buffer, where it is a first one
-  const CopyBarriers full(full_states);
-  const CopyBarriers empty(empty_states);
-  // The swizzle works on addresses: buffers begin at multiples of 1024 bytes.
-  std::uint8_t* buffers = shared + (1024 - shared_address(shared) % 1024) % 1024;
+  const Ring ring(full_states, empty_states);
+  std::uint8_t* buffers = shared + bytes_to_buffers(shared_address(shared));
   if (threadIdx.x == 0) {
-    for (std::uint32_t i = 0; i < count; ++i) {
-      full.init(i, 1);
-      empty.init(i, consumer_warps);
-    }
+    for (std::uint32_t i = 0; i < count; ++i) ring.init(i, consumer_warps);
     fence_barriers();
   }
   __syncthreads();
   const auto steps = static_cast<std::uint32_t>(ceil_div(n, depth));
   const std::uint32_t warp = threadIdx.x / 32;
   const std::uint32_t lane = threadIdx.x % 32;
-  Turn<count> turn;
+  Turn turn(count);
   if (warp > consumer_warps) {
     leave_registers<40>();
     for (std::uint32_t tile = blockIdx.x + (warp - consumer_warps - 1) * gridDim.x; tile < tiles;
@@ -173,22 +168,22 @@ __global__ void __launch_bounds__(gradient_threads, 1)
       if (!mask.any()) continue;
       if (lane == 0) {
         for (std::uint32_t step = 0; step < steps; ++step, turn.advance()) {
-          empty.wait(turn.stage, turn.parity ^ 1);
+          ring.empty.wait(turn.stage, turn.parity ^ 1);
           if (step == 0) tile_of[turn.stage] = tile;
-          full.arrive_expecting(turn.stage, stage_bytes<tile_k>);
+          ring.full.arrive_expecting(turn.stage, stage_bytes<tile_k>);
           std::uint8_t* to = buffers + turn.stage * stage_bytes<tile_k>;
           copy_box(to, &maps.dy, step * depth, static_cast<std::uint32_t>(mask.row),
-                   full.at(turn.stage));
+                   ring.full.at(turn.stage));
           copy_box(to + tile_m * row_bytes, &maps.w, step * depth, mask.column,
-                   full.at(turn.stage));
+                   ring.full.at(turn.stage));
         }
       }
       __syncwarp();
     }
     if (lane == 0) {
-      empty.wait(turn.stage, turn.parity ^ 1);
+      ring.empty.wait(turn.stage, turn.parity ^ 1);
       tile_of[turn.stage] = no_tile;
-      full.arrive(turn.stage);
+      ring.full.arrive(turn.stage);
     }
     return;
   }
@@ -198,10 +193,10 @@ __global__ void __launch_bounds__(gradient_threads, 1)
   const std::uint32_t group = warp / 4;
   const std::uint32_t lane_row = group * 64 + warp % 4 * 16 + lane / 4;
   const auto release_previous = [&] {  // the buffer of the step before
-    if (lane == 0) empty.arrive((turn.stage == 0 ? count : turn.stage) - 1);
+    if (lane == 0) ring.empty.arrive(turn.previous_stage());
   };
   for (;;) {
-    full.wait(turn.stage, turn.parity);
+    ring.full.wait(turn.stage, turn.parity);
     const std::uint32_t tile = *static_cast<volatile std::uint32_t*>(tile_of + turn.stage);
     if (tile == no_tile) return;
     const MaskTile<tile_k> mask(surrogate, tile, m, k);
@@ -213,7 +208,7 @@ __global__ void __launch_bounds__(gradient_threads, 1)
     }
     float sums[tile_k / 2] = {};
     for (std::uint32_t step = 0; step < steps; ++step) {
-      full.wait(turn.stage, turn.parity);
+      ring.full.wait(turn.stage, turn.parity);
       begin_products();
       const std::uint64_t a =
           described + turn.stage * (stage_bytes<tile_k> >> 4) + group * next_64_of_rows;
@@ -250,7 +245,7 @@ __global__ void __launch_bounds__(gradient_threads, 1)
 template <class W, class Y, int tile_k, bool has_values>
 void launch(const CudaContext& context, const GradientView& gradient, const WeightView& weights,
             const SurrogateView& surrogate, const OutputView& result, int multiprocessors) {
-  constexpr int bytes = stages<tile_k> * stage_bytes<tile_k> + 1024;
+  constexpr int bytes = stages<tile_k> * stage_bytes<tile_k> + buffer_alignment;
   const CUtensorMapDataType type = weights.type == DType::f16 ? CU_TENSOR_MAP_DATA_TYPE_FLOAT16
                                                               : CU_TENSOR_MAP_DATA_TYPE_BFLOAT16;
   const auto map = [&](const void* data, std::uint64_t rows, std::uint32_t box_rows) {

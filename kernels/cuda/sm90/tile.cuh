@@ -256,4 +256,15 @@ inline CUtensorMap map_weights_for_bytes(const WeightView& weights) {
       CU_TENSOR_MAP_SWIZZLE_128B);
 }
 
+/// Copies 64 rows of tile_n columns of a map_weights() to shared memory, 64 columns after 64.
+/// One thread calls.
+template <int tile_n>
+__device__ void copy_rows(std::uint8_t* to, const CUtensorMap& map, std::uint32_t column,
+                          std::uint32_t row, std::uint32_t barrier) {
+#pragma unroll
+  for (int part = 0; part < tile_n / 64; ++part) {
+    copy_box(to + part * 8192, &map, column + 64 * part, row, barrier);
+  }
+}
+
 }  // namespace spiketune::cuda

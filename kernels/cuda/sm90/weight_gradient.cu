@@ -16,6 +16,7 @@
 #include "spiketune/core/error.hpp"
 #include "spiketune/kernels/cuda/dependent_launch.cuh"
 #include "spiketune/kernels/cuda/gradients.cuh"
+#include "spiketune/kernels/cuda/sm90/ring.cuh"
 #include "spiketune/kernels/cuda/sm90/slot_source.cuh"
 #include "spiketune/kernels/cuda/sm90/tile.cuh"
 #include "spiketune/kernels/cuda/sm90/wgmma.cuh"
@@ -78,9 +79,8 @@ Deal deal_out(const CudaContext& context, std::uint32_t k, const GradientView& g
 /// Operands A, step by step: load(), one step ahead, and used() once they are made.
 class StepSource {
  public:
-  __device__ StepSource(std::uint32_t steps, std::uint32_t buffers, const CopyBarriers& full,
-                        const CopyBarriers& empty)
-      : full_(full), empty_(empty), steps_(steps) {
+  __device__ StepSource(std::uint32_t steps, std::uint32_t buffers, const Ring& ring)
+      : ring_(ring), steps_(steps) {
     const std::uint32_t lane = threadIdx.x % 32;
     const std::uint32_t warp_at = buffers + threadIdx.x / 32 * (ColumnSlots::warp_words * 4);
     presence_at_ = warp_at + lane / 4 * 16;
@@ -89,7 +89,7 @@ class StepSource {
   __device__ void load(std::uint32_t step) {
     if (step >= steps_) return;
     const std::uint32_t part = step % steps_per_unit;
-    if (part == 0) full_.wait(turn_.stage, turn_.parity);
+    if (part == 0) ring_.full.wait(turn_.stage, turn_.parity);
     const std::uint32_t at = turn_.stage * slot_bytes + part * (ColumnSlots::step_words * 4);
     load_shared(presence_at_ + at, presence_);
     load_shared(metadata_at_ + at, metadata_);
@@ -97,7 +97,7 @@ class StepSource {
   __device__ void used(std::uint32_t step, std::uint32_t lane) {
     if (step % steps_per_unit != steps_per_unit - 1) return;
     __syncwarp();
-    if (lane == 0) empty_.arrive(turn_.stage);
+    if (lane == 0) ring_.empty.arrive(turn_.stage);
     turn_.advance();
   }
   __device__ void expand(std::uint32_t lane, SparseOperands<blocks_of_rows>& operands) const {
@@ -124,30 +124,12 @@ class StepSource {
                  : "memory");
 #endif
   }
-  /// Keeps the compiler from making operands after the fence before products: it would then fence
-  /// each of them.
-  __device__ static void keep_before_products(SparseOperands<blocks_of_rows>& operands) {
-#if SPIKETUNE_SM90
-#pragma unroll
-    for (int block = 0; block < blocks_of_rows; ++block) {
-#pragma unroll
-      for (int half = 0; half < 2; ++half) {
-#pragma unroll
-        for (int i = 0; i < 4; ++i) {
-          asm volatile("" : "+r"(operands.slots[block][half][i])::"memory");
-        }
-        asm volatile("" : "+r"(operands.metadata[block][half])::"memory");
-      }
-    }
-#endif
-  }
 
-  CopyBarriers full_;
-  CopyBarriers empty_;
+  Ring ring_;
   std::uint32_t steps_;
   std::uint32_t presence_at_;  ///< addresses of the lane's first words in the first buffer
   std::uint32_t metadata_at_;
-  Turn<slot_buffers> turn_;
+  Turn turn_{slot_buffers};
   std::uint32_t presence_[4];
   std::uint32_t metadata_[4];
 };
@@ -212,22 +194,13 @@ __global__ void __launch_bounds__(part_threads, 1)
   __shared__ std::uint64_t empty_states[stages];
   __shared__ std::uint64_t slots_full_states[slot_buffers];
   __shared__ std::uint64_t slots_empty_states[slot_buffers];
-  const CopyBarriers full(full_states);
-  const CopyBarriers empty(empty_states);
-  const CopyBarriers slots_full(slots_full_states);
-  const CopyBarriers slots_empty(slots_empty_states);
-  // The swizzle works on addresses: buffers begin at multiples of 1024 bytes.
-  std::uint8_t* buffers = shared + (1024 - shared_address(shared) % 1024) % 1024;
+  const Ring ring(full_states, empty_states);
+  const Ring slot_ring(slots_full_states, slots_empty_states);
+  std::uint8_t* buffers = shared + bytes_to_buffers(shared_address(shared));
   std::uint8_t* slots_here = buffers + stages * stage_bytes;
   if (threadIdx.x == 0) {
-    for (std::uint32_t i = 0; i < stages; ++i) {
-      full.init(i, 1);
-      empty.init(i, consumer_warps);
-    }
-    for (std::uint32_t i = 0; i < slot_buffers; ++i) {
-      slots_full.init(i, 1);
-      slots_empty.init(i, consumer_warps);
-    }
+    for (std::uint32_t i = 0; i < stages; ++i) ring.init(i, consumer_warps);
+    for (std::uint32_t i = 0; i < slot_buffers; ++i) slot_ring.init(i, consumer_warps);
     fence_barriers();
   }
   __syncthreads();
@@ -241,29 +214,25 @@ __global__ void __launch_bounds__(part_threads, 1)
   if (warp >= consumer_warps) {
     leave_registers<24>();
     if (warp != consumer_warps || lane != 0) return;
-    Turn<stages> turn;
-    Turn<slot_buffers> slot_turn;
+    Turn turn(stages);
+    Turn slot_turn(slot_buffers);
     auto unit_of_tile = static_cast<std::uint32_t>(first % deal.units);
     wait_for_primary();
     for (std::uint64_t unit = first; unit < last; ++unit) {
       const std::uint32_t down = tile % deal.down;
       const std::uint32_t column = tile / deal.down * tile_n;
-      slots_empty.wait(slot_turn.stage, slot_turn.parity ^ 1);
-      slots_full.arrive_expecting(slot_turn.stage, slot_bytes);
+      slot_ring.empty.wait(slot_turn.stage, slot_turn.parity ^ 1);
+      slot_ring.full.arrive_expecting(slot_turn.stage, slot_bytes);
       copy_bytes(
           slots_here + slot_turn.stage * slot_bytes,
           slots.slots + (std::uint64_t{down} * deal.units + unit_of_tile) * ColumnSlots::unit_size,
-          slot_bytes, slots_full.at(slot_turn.stage));
+          slot_bytes, slot_ring.full.at(slot_turn.stage));
       slot_turn.advance();
       for (std::uint32_t step = 0; step < steps_per_unit; ++step, turn.advance()) {
-        empty.wait(turn.stage, turn.parity ^ 1);
-        full.arrive_expecting(turn.stage, stage_bytes);
-        std::uint8_t* to = buffers + turn.stage * stage_bytes;
-#pragma unroll
-        for (int part = 0; part < tile_n / 64; ++part) {
-          copy_box(to + part * 8192, &dy_map, column + 64 * part,
-                   unit_of_tile * unit_rows + step * depth, full.at(turn.stage));
-        }
+        ring.empty.wait(turn.stage, turn.parity ^ 1);
+        ring.full.arrive_expecting(turn.stage, stage_bytes);
+        copy_rows<tile_n>(buffers + turn.stage * stage_bytes, dy_map, column,
+                          unit_of_tile * unit_rows + step * depth, ring.full.at(turn.stage));
       }
       if (++unit_of_tile == deal.units) {
         unit_of_tile = 0;
@@ -275,14 +244,14 @@ __global__ void __launch_bounds__(part_threads, 1)
 
   take_registers<240>();
   const std::uint64_t described = describe_rows(buffers);
-  Turn<stages> turn;
+  Turn turn(stages);
   const auto release_previous = [&] {  // the buffer of the step before
-    if (lane == 0) empty.arrive((turn.stage == 0 ? stages : turn.stage) - 1);
+    if (lane == 0) ring.empty.arrive(turn.previous_stage());
   };
   // Two sets of operands take turns: one is read while the next is made. Words come one step ahead.
   SparseOperands<blocks_of_rows> operands[2];
   StepSource source(static_cast<std::uint32_t>(last - first) * steps_per_unit,
-                    shared_address(slots_here), slots_full, slots_empty);
+                    shared_address(slots_here), slot_ring);
   std::uint32_t step = 0;
   source.load(step);
   for (std::uint64_t unit = first; unit < last; ++tile) {
@@ -296,7 +265,7 @@ __global__ void __launch_bounds__(part_threads, 1)
       source.expand(lane, now);
       source.used(step, lane);
       source.load(++step);
-      full.wait(turn.stage, turn.parity);
+      ring.full.wait(turn.stage, turn.parity);
       begin_products();
       const std::uint64_t b = described + turn.stage * (stage_bytes >> 4);
 #pragma unroll
@@ -422,7 +391,7 @@ __global__ void __launch_bounds__(residual_threads)
 template <class W>
 void launch(const CudaContext& context, const ColumnSlots& slots, const GradientView& gradient,
             const OutputView& result, const Parts& parts) {
-  constexpr int bytes = stages * stage_bytes + slot_buffers * slot_bytes + 1024;
+  constexpr int bytes = stages * stage_bytes + slot_buffers * slot_bytes + buffer_alignment;
   const Deal deal = deal_out(context, slots.k, gradient);
   const WeightView dy{gradient.data, gradient.type, static_cast<std::uint32_t>(gradient.m),
                       gradient.n, Space::device};
