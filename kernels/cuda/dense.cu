@@ -2,6 +2,7 @@
 // arithmetic. Global -> shared (converted to f32) -> registers; no tensor cores, on purpose.
 
 #include "spiketune/core/cuda/check.hpp"
+#include "spiketune/kernels/cuda/f32_tile.cuh"
 #include "spiketune/kernels/cuda/types.cuh"
 #include "spiketune/kernels/dense.hpp"
 
@@ -9,10 +10,10 @@ namespace spiketune {
 namespace cuda {
 namespace {
 
-constexpr int tile = 64;
-constexpr int depth = 16;  // columns of S, rows of W, per step
-constexpr int side = 16;   // threads in each direction
-constexpr int per_thread = tile / side;
+using f32_tile::depth;
+using f32_tile::per_thread;
+using f32_tile::side;
+using f32_tile::tile;
 
 template <class W, class Y>
 __global__ void __launch_bounds__(side* side)
@@ -23,7 +24,7 @@ __global__ void __launch_bounds__(side* side)
   const std::uint64_t row0 = std::uint64_t{blockIdx.x} * tile;
   const int thread = static_cast<int>(threadIdx.y * side + threadIdx.x);
   for (std::uint32_t column0 = blockIdx.y * tile; column0 < n; column0 += gridDim.y * tile) {
-    float sums[per_thread][per_thread] = {};
+    f32_tile::Sums sums = {};
     for (std::uint32_t k0 = 0; k0 < k; k0 += depth) {
       for (int i = thread; i < tile * depth; i += side * side) {
         const std::uint64_t row = row0 + i / depth;
@@ -35,16 +36,7 @@ __global__ void __launch_bounds__(side* side)
             w_row < k && w_column < n ? to_float(w[std::uint64_t{w_row} * n + w_column]) : 0;
       }
       __syncthreads();
-#pragma unroll
-      for (int d = 0; d < depth; ++d) {
-#pragma unroll
-        for (int i = 0; i < per_thread; ++i) {
-#pragma unroll
-          for (int j = 0; j < per_thread; ++j) {
-            sums[i][j] += s_tile[d][threadIdx.y + i * side] * w_tile[d][threadIdx.x + j * side];
-          }
-        }
-      }
+      f32_tile::multiply(s_tile, w_tile, sums);
       __syncthreads();
     }
 #pragma unroll
@@ -73,9 +65,7 @@ void spmm(const CudaContext& context, const Dense& dense, const WeightView& weig
   require(config.tile == cuda::tile, ErrorCode::invalid_argument, "tiled: tile must be 64");
   if (output.m == 0 || output.n == 0) return;
   const dim3 block(cuda::side, cuda::side);
-  const dim3 grid(
-      static_cast<unsigned>(ceil_div(output.m, cuda::tile)),
-      static_cast<unsigned>(std::min<std::uint64_t>(ceil_div(output.n, cuda::tile), 65535)));
+  const dim3 grid = cuda::f32_tile::grid(output.m, output.n);
   cuda::with_types(weights.type, output.type, [&]<class W, class Y>() {
     cuda::tiled<<<grid, block, 0, context.stream>>>(
         dense.values, static_cast<const W*>(weights.data), static_cast<Y*>(output.data), output.m,

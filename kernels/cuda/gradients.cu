@@ -3,7 +3,6 @@
 
 #include "spiketune/kernels/cuda/gradients.cuh"
 
-#include <algorithm>
 #include <type_traits>
 
 #include "spiketune/core/cuda/check.hpp"
@@ -12,6 +11,7 @@
 #include "spiketune/core/workspace.hpp"
 #include "spiketune/kernels/bitmap.hpp"
 #include "spiketune/kernels/cuda/dependent_launch.cuh"
+#include "spiketune/kernels/cuda/f32_tile.cuh"
 #include "spiketune/kernels/cuda/types.cuh"
 
 namespace spiketune {
@@ -196,10 +196,10 @@ void multiply_bitmap(const CudaContext& context, const Bitmap& bitmap, const Gra
   }
 }
 
-constexpr int tile = 64;
-constexpr int depth = 16;  // columns of dY and W per step
-constexpr int side = 16;   // threads in each direction
-constexpr int per_thread = tile / side;
+using f32_tile::depth;
+using f32_tile::per_thread;
+using f32_tile::side;
+using f32_tile::tile;
 
 /// Whether the mask has a bit among 64 rows and columns. All threads of the block call.
 __device__ bool any_bit(const SurrogateView& surrogate, std::uint64_t row0, std::uint32_t column0,
@@ -224,7 +224,7 @@ __global__ void __launch_bounds__(side* side)
   const int thread = static_cast<int>(threadIdx.y * side + threadIdx.x);
   const AnyArray values{const_cast<void*>(surrogate.values), surrogate.type, m * k};
   for (std::uint32_t column0 = blockIdx.y * tile; column0 < k; column0 += gridDim.y * tile) {
-    float sums[per_thread][per_thread] = {};
+    f32_tile::Sums sums = {};
     const bool any = any_bit(surrogate, row0, column0, m, k);
     for (std::uint32_t n0 = 0; any && n0 < n; n0 += depth) {
       for (int i = thread; i < tile * depth; i += side * side) {
@@ -236,16 +236,7 @@ __global__ void __launch_bounds__(side* side)
             column < k && at < n ? to_float(w[std::uint64_t{column} * n + at]) : 0;
       }
       __syncthreads();
-#pragma unroll
-      for (int d = 0; d < depth; ++d) {
-#pragma unroll
-        for (int i = 0; i < per_thread; ++i) {
-#pragma unroll
-          for (int j = 0; j < per_thread; ++j) {
-            sums[i][j] += dy_tile[d][threadIdx.y + i * side] * w_tile[d][threadIdx.x + j * side];
-          }
-        }
-      }
+      f32_tile::multiply(dy_tile, w_tile, sums);
       __syncthreads();
     }
 #pragma unroll
@@ -311,9 +302,7 @@ void spike_gradient(const CudaContext& context, const GradientView& gradient,
     return cuda::spike_gradient_on_hopper(context, gradient, weights, surrogate, result);
   }
   const dim3 block(cuda::side, cuda::side);
-  const dim3 grid(
-      static_cast<unsigned>(ceil_div(result.m, cuda::tile)),
-      static_cast<unsigned>(std::min<std::uint64_t>(ceil_div(result.n, cuda::tile), 65535)));
+  const dim3 grid = cuda::f32_tile::grid(result.m, result.n);
   cuda::with_types(weights.type, result.type, [&]<class W, class Y>() {
     cuda::spike_gradient_tiles<<<grid, block, 0, context.stream>>>(
         static_cast<const W*>(gradient.data), static_cast<const W*>(weights.data), surrogate,
