@@ -237,6 +237,7 @@ struct RowStrips {
     const StripUnits<storage> units{total, &slot, mine.staged};
     store_offsets<storage>(task, strip, units, first);
     emit.template store<storage, quick>(strip, units, first);
+    __syncwarp();  // the slot is packed anew
   }
 };
 

@@ -212,7 +212,7 @@ struct GroupStrips {
             static_cast<std::uint32_t>(first) + (slot.units[group * group_lanes] >> 16);
       }
     }
-    if (first >= emit.capacity()) return;
+    if (first >= emit.capacity()) return __syncwarp();  // the slot is packed anew
     const SharedHalves out(mine.staged);
     const std::uint32_t units = slot.units[lane] & 0xffffu;
     std::uint32_t to =
@@ -223,7 +223,7 @@ struct GroupStrips {
     emit.template store<storage, quick>(
         groups, slot, mine.staged, first,
         static_cast<std::uint32_t>(std::min<std::uint64_t>(total, emit.capacity() - first)));
-    __syncwarp();  // the slot is packed anew
+    __syncwarp();
   }
 
  private:

@@ -193,7 +193,9 @@ class StepsMade {
   /// number of steps.
   __device__ std::uint32_t finish(std::uint32_t total, const UnionSlab& slab, std::uint32_t lane) {
     steps_ = (__reduce_max_sync(~0u, total) + 1) / 2;
-    const std::uint32_t end = (steps_ + batch_steps - 1) / batch_steps * (2 * batch_steps);
+    // The first batch is read whether there are steps or not.
+    const std::uint32_t end =
+        (std::max(steps_, 1u) + batch_steps - 1) / batch_steps * (2 * batch_steps);
     for (std::uint32_t i = total + lane / 8; i < end; i += 4) {
       put(lane % 8, i, slab.place(lane % 8), 0);
     }
@@ -210,7 +212,7 @@ class StepsMade {
     const auto rotate = [](std::uint32_t x, std::uint32_t by) {
       return x << by | x >> (32 - by) % 32;
     };
-    for (std::uint32_t b = 0; b * batch_steps < steps_; ++b) {
+    for (std::uint32_t b = 0; b == 0 || b * batch_steps < steps_; ++b) {
       // A step a bit, the bits of `row` where they are in a pair until all are there.
       uint2 bits = {};
 #pragma unroll

@@ -83,7 +83,8 @@ static __global__ void __launch_bounds__(plan_threads)
 #pragma unroll
   for (std::uint32_t c = 0; c < 8; ++c) most = std::max(most, total[c]);
   const std::uint32_t steps = (most + 1) / 2;
-  const std::uint32_t batches = (steps + batch_steps - 1) / batch_steps;
+  // The first is read whether there are steps or not.
+  const std::uint32_t batches = std::max(1u, (steps + batch_steps - 1) / batch_steps);
   const std::uint32_t more = plan.more_of(unit, offset);
   const auto batch_at = [&](std::uint32_t i) -> Batch& {
     return plan.batches[i == 0 ? unit : more + i - 1];
