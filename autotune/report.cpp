@@ -155,21 +155,40 @@ void write_file(const std::string& path, std::string_view text) {
 }
 
 void write_file(const std::string& path, const std::function<void(std::ostream&)>& write) {
-  const std::string temporary = path + "." + std::to_string(getpid()) + ".tmp";
-  {
-    std::ofstream file(temporary, std::ios::binary | std::ios::trunc);
+  namespace fs = std::filesystem;
+  const auto fill = [&](const std::string& name) {
+    std::ofstream file(name, std::ios::binary | std::ios::trunc);
     if (file) write(file);
     file.close();
-    if (!file) {
-      std::remove(temporary.c_str());
-      throw Error(ErrorCode::io, "cannot write " + path);
-    }
-  }
+    return !file.fail();
+  };
   std::error_code error;
-  std::filesystem::rename(temporary, path, error);
+  const fs::path real = fs::canonical(path, error);  // what a link leads to
+  const std::string target = error ? path : real.string();
+  if (fs::exists(target, error) && !fs::is_regular_file(target, error)) {  // a device, a pipe
+    if (!fill(target)) throw Error(ErrorCode::io, "cannot write " + path);
+    return;
+  }
+  const std::string temporary = target + "." + std::to_string(getpid()) + ".tmp";
+  if (!fill(temporary)) {
+    std::remove(temporary.c_str());
+    throw Error(ErrorCode::io, "cannot write " + path);
+  }
+  fs::rename(temporary, target, error);
   if (error) {
     std::remove(temporary.c_str());
     throw Error(ErrorCode::io, "cannot write " + path + ": " + error.message());
+  }
+}
+
+void require_other_file(const std::string& output, const std::string& other) {
+  if (output.empty() || other.empty() || output == "-") return;
+  std::error_code error;
+  const bool same = output == other || (std::filesystem::is_regular_file(output, error) &&
+                                        std::filesystem::equivalent(output, other, error));
+  if (same) {
+    throw Error(ErrorCode::invalid_argument,
+                "would write " + output + " over " + other + ": name another file");
   }
 }
 

@@ -71,10 +71,15 @@ void add_timing(nlohmann::json& point, const std::string& name, const Timing& ti
 [[nodiscard]] std::string report_text(const nlohmann::json& report);
 
 /// Writes `text` to a file of another name beside `path`, then renames it, so that whoever reads
-/// `path` finds all of it or what was there before. Throws Error(io).
+/// `path` finds all of it or what was there before. A link stays one; a device or pipe is written
+/// to. Throws Error(io).
 void write_file(const std::string& path, std::string_view text);
 /// The same for text too large to hold: `write` puts it into the stream.
 void write_file(const std::string& path, const std::function<void(std::ostream&)>& write);
+
+/// Throws Error(invalid_argument) where `output` is the same file as `other`, which is read or
+/// written too. Neither need exist; an empty name is none.
+void require_other_file(const std::string& output, const std::string& other);
 
 /// The bytes of a file, unpacked where they are gzip's. Throws Error(io), or Error(parse) where the
 /// packed bytes are broken or end too early; both name the file.

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "spiketune/autotune/encode_file.hpp"
+#include "spiketune/autotune/report.hpp"
 #include "spiketune/cli/commands.hpp"
 #include "spiketune/cli/load_flags.hpp"
 #include "spiketune/datasets/encoded_io.hpp"
@@ -27,6 +28,7 @@ struct DecodeFlags {
 };
 
 int run_encode(const EncodeFlags& flags) {
+  require_other_file(flags.out, flags.load.file);
   const Trace trace = load(flags.load);
   const SpikeView spikes = trace.spikes.view();
   const EncodedFile written = write_encoded(HostContext{}, spikes, flags.format, flags.block_size,
@@ -38,6 +40,7 @@ int run_encode(const EncodeFlags& flags) {
 }
 
 int run_decode(const DecodeFlags& flags) {
+  require_other_file(flags.out, flags.file);
   const ScipyMatrix matrix = read_scipy(flags.file);
   const SpikeTensor spikes =
       to_spikes(matrix, parse_dtype(flags.storage), parse_value_kind(flags.value));

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <exception>
+#include <iostream>
 #include <new>
 #include <string>
 
@@ -64,6 +65,10 @@ int main(int argc, char** argv) {
     return fail(cli::exit_error, "out of memory");
   } catch (const std::exception& error) {
     return fail(cli::exit_error, error.what());
+  }
+  std::cout.flush();
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0 || !std::cout) {
+    return fail(cli::exit_error, "cannot write to standard output");
   }
   return exit_code;
 }

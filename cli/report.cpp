@@ -45,6 +45,11 @@ std::string render(const nlohmann::json& report, const std::string& format, bool
 }
 
 int run(const ReportFlags& flags) {
+  for (const std::string& path : flags.inputs) {
+    for (const std::string& output : {flags.out, flags.html, flags.markdown, flags.t4}) {
+      require_other_file(output, path);
+    }
+  }
   std::vector<NamedReport> parts;
   for (const auto& path : flags.inputs) parts.push_back({path, read_report(path)});
   const nlohmann::json report = combine_reports(std::move(parts));

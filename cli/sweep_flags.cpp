@@ -304,6 +304,7 @@ Setting open_setting(const SweepFlags& flags, SweepOptions& options) {
 }
 
 int run_sweep(const SweepFlags& flags, SweepOptions options, const SearchOptions* search) {
+  require_other_file(flags.html, flags.out);
   // A build that cannot make pages should say so before the sweep, not after it.
   if (!flags.html.empty()) static_cast<void>(render_html(empty_report({}, nullptr)));
   if (search != nullptr) options.search = search_to_json(*search);

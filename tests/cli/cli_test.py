@@ -192,6 +192,33 @@ class CliTest(unittest.TestCase):
         self.fails(1, "bad.json", "compare", "bad.json", "bad.json")
         self.fails(1, "cannot write", "sweep", *SMALL, "--out", "/nonexistent/report.json")
 
+    def test_no_file_is_written_over_another(self):
+        self.ok("sweep", *SMALL, "--density", "0.1", "--out", "report.json")
+        before = (self.path / "report.json").read_bytes()
+        self.fails(1, "would write", "sweep", *SMALL, "--out", "a.json", "--html", "a.json")
+        self.fails(1, "would write", "report", "report.json", "--format", "md", "--out", "report.json")
+        self.assertEqual((self.path / "report.json").read_bytes(), before)
+        self.ok("generate", "--shape", "8x32", "--density", "0.2", "--out", "spikes.npy")
+        before = (self.path / "spikes.npy").read_bytes()
+        self.fails(1, "would write", "encode", "spikes.npy", "--format", "csr", "--out", "spikes.npy")
+        self.assertEqual((self.path / "spikes.npy").read_bytes(), before)
+
+    def test_links_and_devices_stay_what_they_are(self):
+        (self.path / "link.json").symlink_to("target.json")
+        (self.path / "target.json").write_text("old", encoding="utf-8")
+        self.ok("sweep", *SMALL, "--density", "0.1", "--out", "link.json")
+        self.assertTrue((self.path / "link.json").is_symlink())
+        self.assertIn('"schema"', (self.path / "target.json").read_text(encoding="utf-8"))
+        self.ok("report", "link.json")
+        (self.path / "full").symlink_to("/dev/full")
+        self.fails(1, "cannot write", "report", "link.json", "--format", "md", "--out", "full")
+        self.assertTrue(os.path.exists("/dev/full") and not os.path.isfile("/dev/full"))
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            done = subprocess.run([PROGRAM, "report", "link.json"], cwd=self.path, stdout=full,
+                                  stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("cannot write to standard output", done.stderr)
+
     def test_sweep_and_report(self):
         output = self.ok("sweep", *SMALL, "--density", "0.02,0.3", "--out", "report.json")
         self.assertIn("synthetic 64×48×16", output)
