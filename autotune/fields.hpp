@@ -2,9 +2,12 @@
 /// \file
 /// Plain aggregates with `fields(self, visit)` to JSON and back.
 
+#include <cstdint>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <type_traits>
+#include <vector>
 
 #include "spiketune/core/dtype.hpp"
 #include "spiketune/core/error.hpp"
@@ -24,6 +27,47 @@ template <class Fields>
   return json;
 }
 
+/// What field `name` says, if it is of that type and fits, without any conversion. Throws
+/// Error(parse) that names the field.
+template <class T>
+[[nodiscard]] T read_exactly(const nlohmann::json& value, const std::string& name) {
+  const auto fail = [&](const std::string& wanted) {
+    throw Error(ErrorCode::parse, "'" + name + "' must be " + wanted + ", not " + value.dump());
+  };
+  if constexpr (std::is_same_v<T, bool>) {
+    if (!value.is_boolean()) fail("true or false");
+  } else if constexpr (std::is_integral_v<T>) {
+    using Limits = std::numeric_limits<T>;
+    bool fits = false;
+    if (value.is_number_integer() && !value.is_number_unsigned() && value.get<std::int64_t>() < 0) {
+      if constexpr (std::is_signed_v<T>) {
+        fits = value.get<std::int64_t>() >= static_cast<std::int64_t>(Limits::min());
+      }
+    } else if (value.is_number_integer()) {
+      fits = value.get<std::uint64_t>() <= static_cast<std::uint64_t>(Limits::max());
+    }
+    if (!fits) {
+      fail("a whole number from " + std::to_string(Limits::min()) + " to " +
+           std::to_string(Limits::max()));
+    }
+  } else if constexpr (std::is_floating_point_v<T>) {
+    if (!value.is_number()) fail("a number");
+  } else if constexpr (std::is_same_v<T, std::string>) {
+    if (!value.is_string()) fail("a string");
+  }
+  return value.get<T>();
+}
+
+/// The same for one value or a list of them, as a list.
+template <class T>
+[[nodiscard]] std::vector<T> read_one_or_many(const nlohmann::json& value,
+                                              const std::string& name) {
+  if (!value.is_array()) return {read_exactly<T>(value, name)};
+  std::vector<T> values;
+  for (const nlohmann::json& one : value) values.push_back(read_exactly<T>(one, name));
+  return values;
+}
+
 /// Absent fields keep their defaults. Throws Error(parse) for a wrong type, and for an unknown
 /// field unless `ignore_unknown` (a config is stored together with the format's parameters).
 template <class Fields>
@@ -38,7 +82,7 @@ template <class Fields>
       if constexpr (std::is_same_v<std::decay_t<decltype(value)>, DType>) {
         value = parse_dtype(found->template get<std::string>());
       } else {
-        found->get_to(value);
+        value = read_exactly<std::decay_t<decltype(value)>>(*found, name);
       }
     });
   } catch (const nlohmann::json::exception& error) {

@@ -7,6 +7,7 @@
 #include <limits>
 #include <string_view>
 
+#include "spiketune/autotune/fields.hpp"
 #include "spiketune/core/error.hpp"
 #include "spiketune/kernels/spmm.hpp"
 
@@ -23,13 +24,13 @@ constexpr std::array<std::string_view, 14> known_fields{
 template <class T>
 void read(const json& object, const char* name, T& field) {
   const auto found = object.find(name);
-  if (found != object.end()) found->get_to(field);
+  if (found != object.end()) field = read_exactly<T>(*found, name);
 }
 
 template <class T, class Parse>
 void read_name(const json& object, const char* name, T& field, Parse&& parse) {
   const auto found = object.find(name);
-  if (found != object.end()) field = parse(found->template get<std::string>());
+  if (found != object.end()) field = parse(read_exactly<std::string>(*found, name));
 }
 
 }  // namespace

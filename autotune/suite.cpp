@@ -26,10 +26,26 @@ constexpr std::array<std::string_view, 12> list_fields{"shapes", "densities", "w
                                                        "file",   "tile",      "images",  "source",
                                                        "layers", "positions", "batch",   "events"};
 
-/// A number or a list of them, as a list.
-template <class T>
-std::vector<T> one_or_many(const json& value) {
-  return value.is_array() ? value.get<std::vector<T>>() : std::vector<T>{value.get<T>()};
+constexpr std::array<std::string_view, 5> suite_fields{"schema", "name", "description", "limits",
+                                                       "entries"};
+constexpr std::array<std::string_view, 2> limit_fields{"max_samples", "max_seconds_per_candidate"};
+
+template <std::size_t count>
+void require_fields(const json& object, const std::array<std::string_view, count>& known,
+                    const std::string& what) {
+  for (const auto& [key, value] : object.items()) {
+    if (std::find(known.begin(), known.end(), key) == known.end()) {
+      throw Error(ErrorCode::parse, fmt::format("{} has no field '{}'; it has {}", what, key,
+                                                fmt::join(known, ", ")));
+    }
+  }
+}
+
+std::vector<std::string> read_list(const json& value, const std::string& name) {
+  if (!value.is_array()) {
+    throw Error(ErrorCode::parse, "'" + name + "' must be a list of strings, not " + value.dump());
+  }
+  return read_one_or_many<std::string>(value, name);
 }
 
 /// Sizes with an x between them; `form` says how they are written.
@@ -53,11 +69,13 @@ std::array<std::uint64_t, count> parse_sizes(const std::string& text, const char
 
 /// Every layer at every batch.
 std::vector<ProductShape> layer_shapes(const json& object, std::uint32_t timesteps) {
-  const auto positions = object.value("positions", std::uint32_t{1});
+  const auto positions =
+      read_exactly<std::uint32_t>(object.value("positions", json(1)), "positions");
   std::vector<ProductShape> shapes;
-  for (const auto& text : object["layers"].get<std::vector<std::string>>()) {
+  for (const auto& text : read_list(object["layers"], "layers")) {
     const auto sizes = parse_sizes<2>(text, "K x N as in 1024x512");
-    for (const auto batch : one_or_many<std::uint32_t>(object.value("batch", json(1)))) {
+    for (const auto batch :
+         read_one_or_many<std::uint32_t>(object.value("batch", json(1)), "batch")) {
       const std::uint64_t rows = std::uint64_t{positions} * batch;
       require(rows > 0, ErrorCode::parse, "positions and batch must be at least 1");
       require(timesteps == 0 || rows <= std::numeric_limits<std::uint32_t>::max() / timesteps,
@@ -82,7 +100,7 @@ SuiteEntry entry_from_json(const json& object, const std::string& folder) {
   }
   entry.base = problem_from_json(base);
   if (object.contains("shapes")) {
-    for (const auto& text : object["shapes"].get<std::vector<std::string>>()) {
+    for (const auto& text : read_list(object["shapes"], "shapes")) {
       entry.shapes.push_back(parse_product_shape(text));
     }
   }
@@ -94,22 +112,25 @@ SuiteEntry entry_from_json(const json& object, const std::string& folder) {
     require(!object.contains("batch") && !object.contains("positions"), ErrorCode::parse,
             "batch and positions go with layers");
   }
-  if (object.contains("source")) entry.source = object["source"].get<std::string>();
-  if (object.contains("densities")) entry.densities = one_or_many<double>(object["densities"]);
-  if (object.contains("n")) entry.n = one_or_many<std::uint32_t>(object["n"]);
-  if (object.contains("images")) entry.images = object["images"].get<std::uint32_t>();
-  if (object.contains("tile")) entry.tile = object["tile"].get<std::uint32_t>();
+  if (object.contains("source"))
+    entry.source = read_exactly<std::string>(object["source"], "source");
+  if (object.contains("densities"))
+    entry.densities = read_one_or_many<double>(object["densities"], "densities");
+  if (object.contains("n")) entry.n = read_one_or_many<std::uint32_t>(object["n"], "n");
+  if (object.contains("images"))
+    entry.images = read_exactly<std::uint32_t>(object["images"], "images");
+  if (object.contains("tile")) entry.tile = read_exactly<std::uint32_t>(object["tile"], "tile");
   if (object.contains("events")) {
     entry.events = fields_from_json<EventOptions>(object["events"]);
   }
   if (object.contains("weights")) {
-    for (const auto& name : one_or_many<std::string>(object["weights"])) {
+    for (const auto& name : read_one_or_many<std::string>(object["weights"], "weights")) {
       entry.weights.push_back(parse_dtype(name));
     }
   }
   if (object.contains("file")) {
-    entry.file =
-        (std::filesystem::path(folder) / object["file"].get<std::string>()).lexically_normal();
+    entry.file = (std::filesystem::path(folder) / read_exactly<std::string>(object["file"], "file"))
+                     .lexically_normal();
   }
   return entry;
 }
@@ -119,14 +140,23 @@ Suite parse_suite(const json& object, const std::string& folder) {
     throw Error(ErrorCode::parse,
                 "a suite is a JSON object with \"schema\": \"spiketune.suite/1\"");
   }
+  require_fields(object, suite_fields, "a suite");
   Suite suite;
-  suite.name = object.value("name", "");
+  suite.name = read_exactly<std::string>(object.value("name", json("")), "name");
   const json limits = object.value("limits", json::object());
-  if (limits.contains("max_samples")) suite.max_samples = limits["max_samples"].get<std::size_t>();
-  if (limits.contains("max_seconds_per_candidate")) {
-    suite.max_seconds_per_candidate = limits["max_seconds_per_candidate"].get<double>();
+  if (!limits.is_object()) throw Error(ErrorCode::parse, "'limits' must be a JSON object");
+  require_fields(limits, limit_fields, "'limits'");
+  if (limits.contains("max_samples")) {
+    suite.max_samples = read_exactly<std::size_t>(limits["max_samples"], "max_samples");
   }
-  const json& entries = object.at("entries");
+  if (limits.contains("max_seconds_per_candidate")) {
+    suite.max_seconds_per_candidate =
+        read_exactly<double>(limits["max_seconds_per_candidate"], "max_seconds_per_candidate");
+  }
+  if (!object.contains("entries") || !object["entries"].is_array() || object["entries"].empty()) {
+    throw Error(ErrorCode::parse, "a suite needs 'entries', a list of at least one");
+  }
+  const json& entries = object["entries"];
   for (std::size_t i = 0; i < entries.size(); ++i) {
     try {
       suite.entries.push_back(entry_from_json(entries[i], folder));

@@ -183,6 +183,34 @@ TEST(Suite, ShippedSuitesAreValid) {
   }
 }
 
+TEST(Suite, SaysWhichFieldIsWrong) {
+  const auto error_of = [](const json& changes, const json& entry_changes = json::object()) {
+    json entry = {{"workload", "w"}, {"shapes", {"64x32x16"}}, {"densities", {0.1}}};
+    entry.update(entry_changes);
+    json suite = {{"schema", "spiketune.suite/1"}, {"entries", json::array({entry})}};
+    suite.update(changes);
+    try {
+      static_cast<void>(suite_from_json(suite, ""));
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  const json none = json::object();
+  EXPECT_EQ(error_of(none), "");
+  EXPECT_NE(error_of({{"limit", 1}}).find("no field 'limit'"), std::string::npos);
+  EXPECT_NE(error_of({{"limits", 7}}).find("'limits'"), std::string::npos);
+  EXPECT_NE(error_of({{"limits", {{"max_sample", 1}}}}).find("'max_sample'"), std::string::npos);
+  EXPECT_NE(error_of({{"limits", {{"max_samples", -5}}}}).find("-5"), std::string::npos);
+  EXPECT_NE(error_of({{"entries", json::array()}}).find("'entries'"), std::string::npos);
+  EXPECT_NE(error_of(none, {{"n", -4}}).find("'n' must be a whole number"), std::string::npos);
+  EXPECT_NE(error_of(none, {{"shapes", 7}}).find("'shapes' must be a list"), std::string::npos);
+  EXPECT_NE(error_of(none, {{"timesteps", 2.5}}).find("'timesteps'"), std::string::npos);
+  EXPECT_NE(error_of(none, {{"timesteps", true}}).find("'timesteps'"), std::string::npos);
+  EXPECT_NE(error_of(none, {{"amortise", 4294967297}}).find("'amortise'"), std::string::npos);
+  EXPECT_NE(error_of(none, {{"densities", "0.1"}}).find("'densities'"), std::string::npos);
+}
+
 // A layer of a published network says where its numbers are from, and the docs say the same.
 TEST(Suite, ShippedLayersHaveSourcesAndAreDocumented) {
   std::ifstream file(SPIKETUNE_SOURCE_DIR "/docs/workloads.md");
