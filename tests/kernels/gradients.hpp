@@ -2,6 +2,8 @@
 /// \file
 /// Problems of training for the tests of gradients on the host and on a device.
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <vector>
 
@@ -46,8 +48,8 @@ struct TrainingProblem {
     }
     return result;
   }
-  /// dS[m·K + k] in double.
-  [[nodiscard]] std::vector<double> spike_oracle(bool with_values) const {
+  /// dS[m·K + k] in double, before the values of the surrogate.
+  [[nodiscard]] std::vector<double> spike_oracle() const {
     std::vector<double> result(m() * k(), 0.0);
     for (std::uint64_t row = 0; row < m(); ++row) {
       for (std::uint32_t column = 0; column < k(); ++column) {
@@ -57,7 +59,7 @@ struct TrainingProblem {
           sum +=
               static_cast<double>(gradient[row * n + j]) * weights[column * std::uint64_t{n} + j];
         }
-        result[row * k() + column] = with_values ? sum * surrogate[row * k() + column] : sum;
+        result[row * k() + column] = sum;
       }
     }
     return result;
@@ -82,9 +84,11 @@ Buffer upload(const ContextT& context, const void* data, std::uint64_t bytes) {
   return buffer;
 }
 
-/// Runs weight_gradient() over memory that was full of NaN, and compares exactly.
+/// Runs weight_gradient() over memory that was full of NaN, and compares exactly with
+/// problem.weight_oracle().
 template <class Format, class ContextT>
 void expect_weight_gradient(const ContextT& context, const TrainingProblem& problem,
+                            const std::vector<double>& expected,
                             const typename Format::Params& params = {}) {
   const SpikeTensor spikes = problem.spikes();
   const Buffer memory = upload(context, spikes.view().data, spikes.view().bytes());
@@ -94,7 +98,6 @@ void expect_weight_gradient(const ContextT& context, const TrainingProblem& prob
   const auto encoded = encode_to_fit<Format>(context, view, params);
   const std::vector<std::byte> dy = to_type(problem.gradient, problem.type);
   const Buffer dy_memory = upload(context, dy.data(), dy.size());
-  const std::vector<double> expected = problem.weight_oracle();
   std::vector<float> dw(expected.size());
   const Buffer dw_memory = allocate(context, dw.size() * sizeof(float));
   fill(context, dw_memory.data(), 0xff, dw_memory.bytes());
@@ -122,10 +125,11 @@ inline float element(const std::vector<std::byte>& array, DType type, std::size_
   return to_float(static_cast<const Bfloat16*>(data)[i]);
 }
 
-/// The same for spike_gradient(), with values of the surrogate in `values`, or without where bit.
+/// The same for spike_gradient() and problem.spike_oracle(), with values of the surrogate in
+/// `values`, or without where bit.
 template <class ContextT>
-void expect_spike_gradient(const ContextT& context, const TrainingProblem& problem, DType output,
-                           DType values) {
+void expect_spike_gradient(const ContextT& context, const TrainingProblem& problem,
+                           std::vector<double> expected, DType output, DType values) {
   const bool with_values = values != DType::bit;
   const std::vector<std::byte> dy = to_type(problem.gradient, problem.type);
   const std::vector<std::byte> w = to_type(problem.weights, problem.type);
@@ -135,7 +139,9 @@ void expect_spike_gradient(const ContextT& context, const TrainingProblem& probl
   const Buffer w_memory = upload(context, w.data(), w.size());
   const Buffer factor_memory = upload(context, factors.data(), factors.size());
   const Buffer mask_memory = upload(context, problem.mask.view().data, problem.mask.view().bytes());
-  const std::vector<double> expected = problem.spike_oracle(with_values);
+  for (std::size_t i = 0; with_values && i < expected.size(); ++i) {
+    expected[i] *= problem.surrogate[i];
+  }
   std::vector<std::byte> ds(expected.size() * bits_of(output) / 8);
   const Buffer ds_memory = allocate(context, ds.size());
   fill(context, ds_memory.data(), 0xff, ds.size());
@@ -160,5 +166,51 @@ struct TrainingShape {
   std::uint32_t k;
   std::uint32_t n;
 };
+
+/// Calls use(problem) for each shape and density. The oracle of a problem serves all types of dY.
+template <class Use>
+void for_training_problems(const std::vector<TrainingShape>& shapes,
+                           const std::vector<double>& densities, const Use& use) {
+  for (const TrainingShape& shape : shapes) {
+    for (const double density : densities) {
+      SCOPED_TRACE(::testing::Message() << shape.m << " x " << shape.k << " x " << shape.n
+                                        << ", density " << density);
+      TrainingProblem problem(shape.m, shape.k, shape.n, density, DType::f32);
+      use(problem);
+    }
+  }
+}
+
+template <class ContextT>
+void expect_weight_gradients(const ContextT& context, const std::vector<TrainingShape>& shapes,
+                             const std::vector<double>& densities) {
+  for_training_problems(shapes, densities, [&](TrainingProblem& problem) {
+    const std::vector<double> expected = problem.weight_oracle();
+    for (const DType type : {DType::f32, DType::f16, DType::bf16}) {
+      SCOPED_TRACE(to_string(type));
+      problem.type = type;
+      expect_weight_gradient<Bitmap>(context, problem, expected, {false});
+      expect_weight_gradient<Bitmap>(context, problem, expected, {true});
+      expect_weight_gradient<Csr>(context, problem, expected);
+      expect_weight_gradient<Csc>(context, problem, expected);
+    }
+  });
+}
+
+template <class ContextT>
+void expect_spike_gradients(const ContextT& context, const std::vector<TrainingShape>& shapes,
+                            const std::vector<double>& densities) {
+  for_training_problems(shapes, densities, [&](TrainingProblem& problem) {
+    const std::vector<double> expected = problem.spike_oracle();
+    for (const DType type : {DType::f32, DType::f16, DType::bf16}) {
+      SCOPED_TRACE(to_string(type));
+      problem.type = type;
+      for (const DType values : {DType::bit, DType::f32, DType::f16, DType::bf16}) {
+        expect_spike_gradient(context, problem, expected, DType::f32, values);
+        expect_spike_gradient(context, problem, expected, type, values);
+      }
+    }
+  });
+}
 
 }  // namespace spiketune::test

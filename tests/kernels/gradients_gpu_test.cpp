@@ -24,20 +24,7 @@ TEST(WeightGradientOnGpu, EqualsTheDoubleLoop) {
     GTEST_SKIP() << reason;
   }
   const CudaStream stream;
-  const CudaContext context = stream.context();
-  for (const TrainingShape& shape : shapes()) {
-    for (const DType type : {DType::f32, DType::f16, DType::bf16}) {
-      for (const double density : {0.0, 0.05, 0.3, 1.0}) {
-        const TrainingProblem problem(shape.m, shape.k, shape.n, density, type);
-        SCOPED_TRACE(::testing::Message() << shape.m << " x " << shape.k << " x " << shape.n << ", "
-                                          << to_string(type) << ", " << density);
-        expect_weight_gradient<Bitmap>(context, problem, {false});
-        expect_weight_gradient<Bitmap>(context, problem, {true});
-        expect_weight_gradient<Csr>(context, problem);
-        expect_weight_gradient<Csc>(context, problem);
-      }
-    }
-  }
+  expect_weight_gradients(stream.context(), shapes(), {0.0, 0.05, 0.3, 1.0});
 }
 
 TEST(WeightGradientOnGpu, RefusesGradedSpikes) {
@@ -46,7 +33,7 @@ TEST(WeightGradientOnGpu, RefusesGradedSpikes) {
   }
   const CudaStream stream;
   const TrainingProblem problem(40, 37, 8, 0.3, DType::f16, ValueKind::graded2);
-  EXPECT_THROW(expect_weight_gradient<Csr>(stream.context(), problem), Error);
+  EXPECT_THROW(expect_weight_gradient<Csr>(stream.context(), problem, problem.weight_oracle()), Error);
 }
 
 TEST(SpikeGradientOnGpu, EqualsTheDoubleLoopWhereTheMaskHasABit) {
@@ -54,21 +41,8 @@ TEST(SpikeGradientOnGpu, EqualsTheDoubleLoopWhereTheMaskHasABit) {
     GTEST_SKIP() << reason;
   }
   const CudaStream stream;
-  const CudaContext context = stream.context();
-  for (const TrainingShape& shape : shapes()) {
-    for (const DType type : {DType::f32, DType::f16, DType::bf16}) {
-      // Without a bit, with some tiles that have none, and with all.
-      for (const double density : {0.0, 0.0001, 0.3, 1.0}) {
-        const TrainingProblem problem(shape.m, shape.k, shape.n, density, type);
-        SCOPED_TRACE(::testing::Message() << shape.m << " x " << shape.k << " x " << shape.n << ", "
-                                          << to_string(type) << ", " << density);
-        for (const DType values : {DType::bit, DType::f32, DType::f16, DType::bf16}) {
-          expect_spike_gradient(context, problem, DType::f32, values);
-          expect_spike_gradient(context, problem, type, values);
-        }
-      }
-    }
-  }
+  // Without a bit, with some tiles that have none, and with all.
+  expect_spike_gradients(stream.context(), shapes(), {0.0, 0.0001, 0.3, 1.0});
 }
 
 }  // namespace
