@@ -102,7 +102,7 @@ RecordedReport RecordedReport::read(const std::string& path) {
   } catch (const json::exception& error) {
     throw Error(ErrorCode::parse, path + " is not JSON: " + error.what());
   }
-  if (!report.is_object() || report.value("schema", "") != "spiketune.report/1") {
+  if (!report.is_object() || report.value("schema", json()) != "spiketune.report/1") {
     throw Error(ErrorCode::parse, path + " is not a report of spiketune");
   }
   recording.environment_ = report.value("environment", json::object());

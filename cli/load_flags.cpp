@@ -1,5 +1,7 @@
 #include "spiketune/cli/load_flags.hpp"
 
+#include "spiketune/cli/validators.hpp"
+
 namespace spiketune::cli {
 
 void add_event_flags(CLI::App& command, EventOptions& events) {
@@ -8,16 +10,16 @@ void add_event_flags(CLI::App& command, EventOptions& events) {
     return option;
   };
   in_group(command.add_option("--steps", events.steps, "time steps T (0: as many windows)"))
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   in_group(command.add_option("--window", events.window_us,
                               "length of a step in µs (0: the recording divided by --steps)"))
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   in_group(
       command.add_option("--polarity", events.polarity, "split (two channels), merge, on or off"))
       ->check(CLI::IsMember({"split", "merge", "on", "off"}));
   in_group(command.add_option("--downsample", events.downsample,
                               "squares of so many pixels a side become one"))
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   command.add_option("--crop", events.crop, "x,y,width,height of the pixels to keep")
       ->delimiter(',')
       ->group("Events");

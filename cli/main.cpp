@@ -4,6 +4,7 @@
 #include <exception>
 #include <iostream>
 #include <new>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "spiketune/autotune/environment.hpp"
@@ -63,6 +64,10 @@ int main(int argc, char** argv) {
     return fail(cli::exit_usage, std::string(error.what()) + " (see --help)");
   } catch (const std::bad_alloc&) {
     return fail(cli::exit_error, "out of memory");
+  } catch (const nlohmann::json::exception& error) {
+    const std::string what = error.what();  // "[name and number] sentence"
+    return fail(cli::exit_error, "a JSON file that was read holds something unexpected: " +
+                                     what.substr(what.find(']') + 2));
   } catch (const std::exception& error) {
     return fail(cli::exit_error, error.what());
   }

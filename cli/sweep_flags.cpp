@@ -16,7 +16,9 @@
 #include "spiketune/cli/commands.hpp"
 #include "spiketune/cli/interrupt.hpp"
 #include "spiketune/cli/progress.hpp"
+#include "spiketune/cli/read_report.hpp"
 #include "spiketune/cli/terminal.hpp"
+#include "spiketune/cli/validators.hpp"
 #include "spiketune/core/error.hpp"
 
 namespace spiketune::cli {
@@ -109,7 +111,9 @@ void add_problem_flags(CLI::App& command, SweepFlags& flags) {
     option->group("Problems")->capture_default_str();
     return option;
   };
-  own(command.add_option("--density", flags.densities, "shares of nonzeros"))->delimiter(',');
+  own(command.add_option("--density", flags.densities, "shares of nonzeros"))
+      ->delimiter(',')
+      ->check(not_negative());
   own(command.add_option("--timesteps", base.timesteps, "T; M = T x rows"));
   own(command.add_option(
       "--pattern", base.pattern,
@@ -151,7 +155,7 @@ void add_candidate_flags(CLI::App& command, SweepFlags& flags) {
       ->delimiter(',')
       ->capture_default_str();
   in_group(command.add_option("--threads", flags.threads, "of the host backend (0: all)"))
-      ->check(CLI::NonNegativeNumber)
+      ->check(not_negative())
       ->capture_default_str();
 }
 
@@ -163,14 +167,14 @@ void add_measuring_flags(CLI::App& command, SweepFlags& flags) {
       ->check(CLI::IsMember({"cold", "hot"}))
       ->capture_default_str();
   in_group(command.add_option("--max-samples", options.max_samples, "of one measurement"))
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   in_group(command.add_option("--max-seconds-per-candidate", options.max_seconds_per_candidate,
                               "for all measurements of a candidate together"))
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   in_group(command.add_option("--budget", flags.budget, "seconds for all candidates together"))
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   in_group(command.add_option("--seed", options.seed, "of spikes and weights"))
       ->capture_default_str();
 }
@@ -179,7 +183,7 @@ void add_running_flags(CLI::App& command, SweepFlags& flags) {
   const auto in_group = [](CLI::Option* option) { return option->group("Running"); };
   in_group(command.add_option("--deadline", flags.deadline,
                               "seconds that a candidate may say nothing before it is given up"))
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   in_group(
       command.add_flag("--in-process", flags.in_process,
@@ -238,7 +242,12 @@ namespace {
 
 /// The CUDA devices to measure on, or {0} for the host.
 std::vector<int> devices_of(const SweepFlags& flags, const std::string& backend) {
-  if (backend == HostContext::name) return {0};
+  if (backend == HostContext::name) {
+    if (flags.devices != std::vector<std::string>{"0"}) {
+      throw CLI::ValidationError("--devices names CUDA devices, and this is the host's backend");
+    }
+    return {0};
+  }
   std::vector<int> devices;
   if (flags.devices == std::vector<std::string>{"all"}) {
     for (int device = 0; why_no_cuda(device).empty(); ++device) devices.push_back(device);
@@ -316,6 +325,8 @@ int run_sweep(const SweepFlags& flags, SweepOptions options, const SearchOptions
   }
   catch_interrupts();
   ProgressPrinter printer(flags.quiet);
+  // What was finished is not given up for something that is not; the journal keeps that.
+  const bool keep_old = !flags.out.empty() && !options.resume && is_finished_report(flags.out);
   SweepCallbacks callbacks;
   callbacks.interrupted = interrupted;
   callbacks.progress = [&](const SweepProgress& progress) { printer.show(progress); };
@@ -323,7 +334,8 @@ int run_sweep(const SweepFlags& flags, SweepOptions options, const SearchOptions
     printer.problem_done(points, progress);
   };
   callbacks.save = [&](SweepRecord& record) {
-    if (!flags.out.empty()) record.write(flags.out);
+    const bool finished = record.head().value("complete", false);
+    if (!flags.out.empty() && (finished || !keep_old)) record.write(flags.out);
   };
   SweepRecord record = spiketune::run_sweep(setting.plan, setting.executors, options, callbacks);
   printer.clear();
@@ -333,8 +345,10 @@ int run_sweep(const SweepFlags& flags, SweepOptions options, const SearchOptions
     });
   }
   if (!flags.html.empty()) write_file(flags.html, render_html(record.report()));
-  for (const std::string& path : {flags.out, flags.html}) {
-    if (!path.empty() && !flags.quiet) fmt::print("wrote {}\n", path);
+  const bool kept = interrupted() && keep_old;
+  if (!flags.quiet) {
+    if (!flags.out.empty()) fmt::print("{} {}\n", kept ? "kept the finished" : "wrote", flags.out);
+    if (!flags.html.empty()) fmt::print("wrote {}\n", flags.html);
   }
   if (interrupted()) {
     if (!flags.out.empty() && !flags.quiet)

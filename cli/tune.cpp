@@ -4,6 +4,7 @@
 
 #include "spiketune/cli/commands.hpp"
 #include "spiketune/cli/sweep_flags.hpp"
+#include "spiketune/cli/validators.hpp"
 
 namespace spiketune::cli {
 namespace {
@@ -41,10 +42,10 @@ void add_tune(CLI::App& app, const std::vector<std::string>& argv, int& exit_cod
                                "candidates tried on each problem at most (0: all)"))
       ->capture_default_str();
   in_group(command->add_option("--finalists", search->finalists, "measured in full at least"))
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   in_group(command->add_option("--first-samples", search->first_samples, "in the first round"))
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   add_measuring_flags(*command, *flags);
   add_running_flags(*command, *flags);

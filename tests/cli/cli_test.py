@@ -364,6 +364,31 @@ class CliTest(unittest.TestCase):
         self.assertEqual(sweep.returncode, 130, messages)
         self.assertFalse(self.report()["complete"])
 
+    def test_a_finished_report_stays_until_the_next_is_finished(self):
+        command = ["sweep", *SMALL, "--formats", "csr", "--out", "report.json"]
+        self.ok(*command, "--density", "0.1")
+        finished = (self.path / "report.json").read_bytes()
+        sweep = self.start_long_sweep(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        time.sleep(2)
+        sweep.send_signal(signal.SIGINT)
+        said, messages = sweep.communicate(timeout=120)
+        self.assertEqual(sweep.returncode, 130, messages)
+        self.assertIn("kept the finished", said)
+        self.assertEqual((self.path / "report.json").read_bytes(), finished)
+        self.assertTrue((self.path / "report.json.journal").exists())
+        (self.path / "report.json.journal").unlink()
+        self.ok(*command, "--density", "0.2")
+        self.assertNotEqual((self.path / "report.json").read_bytes(), finished)
+
+    def test_flags_without_sense_are_named(self):
+        self.fails(2, "--density", "sweep", *SMALL, "--density", "")
+        self.fails(2, "'0' is not more than 0", "sweep", *SMALL, "--max-samples", "0")
+        self.fails(2, "--devices names CUDA devices", "sweep", *SMALL, "--devices", "foo")
+        (self.path / "points.json").write_text('{"schema": "spiketune.report/1", "points": 3}')
+        self.fails(1, "points.json has no list of points", "report", "points.json")
+        (self.path / "other.json").write_text('{"schema": "spiketune.plans/1"}')
+        self.fails(1, "its schema is spiketune.plans/1", "report", "other.json")
+
     def test_progress_bar_on_a_terminal(self):
         terminal, child = pty.openpty()
         sweep = self.start_long_sweep(stdout=subprocess.DEVNULL, stderr=child)

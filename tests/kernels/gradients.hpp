@@ -173,8 +173,8 @@ void for_training_problems(const std::vector<TrainingShape>& shapes,
                            const std::vector<double>& densities, const Use& use) {
   for (const TrainingShape& shape : shapes) {
     for (const double density : densities) {
-      SCOPED_TRACE(::testing::Message() << shape.m << " x " << shape.k << " x " << shape.n
-                                        << ", density " << density);
+      SCOPED_TRACE(::testing::Message()
+                   << shape.m << " x " << shape.k << " x " << shape.n << ", density " << density);
       TrainingProblem problem(shape.m, shape.k, shape.n, density, DType::f32);
       use(problem);
     }

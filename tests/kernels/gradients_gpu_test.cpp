@@ -33,7 +33,8 @@ TEST(WeightGradientOnGpu, RefusesGradedSpikes) {
   }
   const CudaStream stream;
   const TrainingProblem problem(40, 37, 8, 0.3, DType::f16, ValueKind::graded2);
-  EXPECT_THROW(expect_weight_gradient<Csr>(stream.context(), problem, problem.weight_oracle()), Error);
+  EXPECT_THROW(expect_weight_gradient<Csr>(stream.context(), problem, problem.weight_oracle()),
+               Error);
 }
 
 TEST(SpikeGradientOnGpu, EqualsTheDoubleLoopWhereTheMaskHasABit) {
