@@ -32,46 +32,39 @@ command -v ninja >/dev/null && generator=(-G Ninja)
 say "Building into $build"
 cmake -S . -B "$build" "${generator[@]}" -DCMAKE_BUILD_TYPE=Release -DSPIKETUNE_CUDA=ON -DCMAKE_CUDA_COMPILER="$NVCC" >/dev/null
 cmake --build "$build" --parallel "$(job_count)" | tail -n 1
+checks=()
 mkdir -p "$logs"
 rm -f "$logs"/*
 
-# A quarter of the cores for the tests of the host, the others for compute-sanitizer.
-say "Running all tests"
-jobs=$(job_count)
-side=$(((jobs + 3) / 4))
-ctest --test-dir "$build" --parallel "$side" --label-exclude 'gpu|lint' --output-junit "$PWD/$logs/host.xml" \
-  --output-on-failure >"$logs/host.txt" &
-host_tests=$!
+say "Running the tests on the GPU"
 "$build/tests/spiketune_gpu_tests" --gtest_brief=1 --gtest_output="json:$logs/gpu.json" | tail -n 60 || true
 # Those labelled gpu that are programs of their own.
 ctest --test-dir "$build" --label-regex '^gpu$' --exclude-regex '^gpu$' --output-junit "$PWD/$logs/programs.xml" \
   --output-on-failure | tail -n 40 || true
 
+say "Running the tests of the host, and beside them compute-sanitizer"
+jobs=$(($(job_count) - 4))
+ctest --test-dir "$build" --parallel "$((jobs > 1 ? jobs : 1))" --label-exclude 'gpu|lint' \
+  --output-junit "$PWD/$logs/host.xml" --output-on-failure >"$logs/host.txt" &
+host_tests=$!
 if [ "$sanitize" = yes ]; then
   sanitizer=$(command -v compute-sanitizer || echo /usr/local/cuda/bin/compute-sanitizer)
   [ -x "$sanitizer" ] || die "compute-sanitizer is needed (or --skip-sanitizer)"
   # The libraries behind the baselines are not ours to check; times mean nothing here.
   filter='-*cusparse*:*cublas*:*Measure*:*Huge*:*BeyondFourBillion*'
-  processes=$((jobs - side))
-  # racecheck takes about three times as long as each of the others. More parts than processes, the
-  # longest first, so that all end at about the same time.
-  parts=$((2 * ((processes + 5) / 6)))
+  # One process a tool: more of them take turns on the GPU and end no sooner.
   tools=(racecheck memcheck initcheck synccheck)
-  say "compute-sanitizer: ${tools[*]}, in $((6 * parts)) parts, $processes at a time"
-  # shellcheck disable=SC2016  # the inner shell expands
   for tool in "${tools[@]}"; do
-    count=$parts
-    [ "$tool" != racecheck ] || count=$((3 * parts))
-    for ((part = 0; part < count; ++part)); do echo "$tool $part $count"; done
-  done | SANITIZER=$sanitizer TESTS=$build/tests/spiketune_gpu_tests FILTER=$filter LOGS=$logs \
-    xargs -P "$processes" -L 1 bash -c '
-      # Tests copy whole arrays back, the part beyond what an encoder had to write included.
-      [ "$0" != initcheck ] || set -- "$@" --check-api-memory-access no
-      SPIKETUNE_SMALL_TESTS=1 GTEST_TOTAL_SHARDS=$2 GTEST_SHARD_INDEX=$1 \
-        "$SANITIZER" --tool "$0" "${@:3}" --error-exitcode 9 --print-limit 20 \
-        "$TESTS" --gtest_brief=1 --gtest_filter="$FILTER" >"$LOGS/$0.$1.txt" 2>&1 || true'
-  for log in "$logs"/*check.*.txt; do
-    grep -qE '(ERROR SUMMARY: 0 errors|RACECHECK SUMMARY: 0 hazards)' "$log" || tail -n 30 "$log"
+    options=()
+    # Tests copy whole arrays back, the part beyond what an encoder had to write included.
+    [ "$tool" != initcheck ] || options=(--check-api-memory-access no)
+    SPIKETUNE_SMALL_TESTS=1 "$sanitizer" --tool "$tool" "${options[@]}" --error-exitcode 9 --print-limit 20 \
+      "$build/tests/spiketune_gpu_tests" --gtest_filter="$filter" >"$logs/$tool.txt" 2>&1 &
+    checks+=($!)
+  done
+  wait "${checks[@]}" || true
+  for tool in "${tools[@]}"; do
+    grep -qE '(ERROR SUMMARY: 0 errors|RACECHECK SUMMARY: 0 hazards)' "$logs/$tool.txt" || tail -n 30 "$logs/$tool.txt"
   done
 fi
 
@@ -106,16 +99,17 @@ if os.path.exists(f"{logs}/programs.xml"):
     for key in gpu_counts:
         gpu_counts[key] += int(programs.get(key, 0))
 tools = {}
-for path in sorted(glob.glob(f"{logs}/*check.*.txt")):
+for path in sorted(glob.glob(f"{logs}/*check.txt")):
     text = open(path, errors="replace").read()
     found = re.search(r"ERROR SUMMARY: (\d+) error|RACECHECK SUMMARY: (\d+) hazard", text)
     ran = re.search(r"(\d+) tests? from \d+ test suites? ran", text)
     passed = re.search(r"\[  PASSED  \] (\d+) test", text)
-    tool = tools.setdefault(os.path.basename(path).split(".")[0], {"errors": 0, "tests": 0, "passed": 0})
-    # A process without a summary did not end: an error.
-    tool["errors"] += int(found.group(1) or found.group(2)) if found else 1
-    tool["tests"] += int(ran.group(1)) if ran else 0
-    tool["passed"] += int(passed.group(1)) if passed else 0
+    tools[os.path.basename(path).split(".")[0]] = {
+        # A process without a summary did not end: an error.
+        "errors": int(found.group(1) or found.group(2)) if found else 1,
+        "tests": int(ran.group(1)) if ran else 0,
+        "passed": int(passed.group(1)) if passed else 0,
+    }
 clean = all(tool["errors"] == 0 and tool["tests"] > 0 for tool in tools.values())
 record = {
     "schema": "spiketune.gpu_verification/1",
