@@ -32,25 +32,22 @@ void encode_benchmark(benchmark::State& state, bench::Machine& machine, const Fo
 }  // namespace
 
 int main(int argc, char** argv) {
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  bench::Machine machine = bench::open_machine();
-  const EncodedLayout layout{host_shape, RowOrder::time_major, ValueKind::binary, DType::bit};
-  for (const auto& plugin : machine.registry.plugins()) {
-    if (!plugin->why_unavailable().empty()) continue;
-    for (const nlohmann::json& params : plugin->params(layout, DType::f16)) {
-      for (const DType storage : {DType::bit, DType::u8, DType::f16}) {
-        for (const double density : {0.01, 0.05, 0.25}) {
-          const std::string name = "encode/" + bench::label(*plugin, params) + "/" +
-                                   std::string(to_string(storage)) + "/" +
-                                   std::to_string(static_cast<int>(density * 100)) + "%";
-          benchmark::RegisterBenchmark(name.c_str(), [&, params, storage, density](auto& state) {
-            encode_benchmark(state, machine, *plugin, params, storage, density);
-          })->UseManualTime();
+  return bench::run_program(argc, argv, [](bench::Machine& machine) {
+    const EncodedLayout layout{host_shape, RowOrder::time_major, ValueKind::binary, DType::bit};
+    for (const auto& plugin : machine.registry.plugins()) {
+      if (!plugin->why_unavailable().empty()) continue;
+      for (const nlohmann::json& params : plugin->params(layout, DType::f16)) {
+        for (const DType storage : {DType::bit, DType::u8, DType::f16}) {
+          for (const double density : {0.01, 0.05, 0.25}) {
+            const std::string name = "encode/" + bench::label(*plugin, params) + "/" +
+                                     std::string(to_string(storage)) + "/" +
+                                     std::to_string(static_cast<int>(density * 100)) + "%";
+            benchmark::RegisterBenchmark(name.c_str(), [&, params, storage, density](auto& state) {
+              encode_benchmark(state, machine, *plugin, params, storage, density);
+            })->UseManualTime();
+          }
         }
       }
     }
-  }
-  benchmark::RunSpecifiedBenchmarks();
-  return 0;
+  });
 }

@@ -39,20 +39,17 @@ void features_benchmark(benchmark::State& state, bench::Machine& machine, SpikeS
 }  // namespace
 
 int main(int argc, char** argv) {
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  bench::Machine machine = bench::open_machine();
-  for (const TimingMode mode : {TimingMode::hot, TimingMode::cold}) {
-    for (const SpikeShape shape : shapes) {
-      const std::string name = std::string("features/") +
-                               (mode == TimingMode::hot ? "hot/" : "cold/") +
-                               std::to_string(shape.m()) + "x" + std::to_string(shape.k) + "/T" +
-                               std::to_string(shape.timesteps);
-      benchmark::RegisterBenchmark(name.c_str(), [&, shape, mode](auto& state) {
-        features_benchmark(state, machine, shape, mode);
-      })->UseManualTime();
+  return bench::run_program(argc, argv, [](bench::Machine& machine) {
+    for (const TimingMode mode : {TimingMode::hot, TimingMode::cold}) {
+      for (const SpikeShape shape : shapes) {
+        const std::string name = std::string("features/") +
+                                 (mode == TimingMode::hot ? "hot/" : "cold/") +
+                                 std::to_string(shape.m()) + "x" + std::to_string(shape.k) + "/T" +
+                                 std::to_string(shape.timesteps);
+        benchmark::RegisterBenchmark(name.c_str(), [&, shape, mode](auto& state) {
+          features_benchmark(state, machine, shape, mode);
+        })->UseManualTime();
+      }
     }
-  }
-  benchmark::RunSpecifiedBenchmarks();
-  return 0;
+  });
 }

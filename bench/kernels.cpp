@@ -102,31 +102,29 @@ void gradient_benchmark(benchmark::State& state, bench::Machine& machine, bool o
 }  // namespace
 
 int main(int argc, char** argv) {
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  bench::Machine machine = bench::open_machine();
-  const DType weights = machine.backend->space() == Space::host ? DType::f32 : DType::f16;
-  for (const auto& plugin : machine.registry.plugins()) {
-    if (!plugin->why_unavailable().empty()) continue;
-    for (const KernelInfo& kernel : plugin->kernels()) {
+  return bench::run_program(argc, argv, [](bench::Machine& machine) {
+    const DType weights = machine.backend->space() == Space::host ? DType::f32 : DType::f16;
+    for (const auto& plugin : machine.registry.plugins()) {
+      if (!plugin->why_unavailable().empty()) continue;
+      for (const KernelInfo& kernel : plugin->kernels()) {
+        for (const double density : {0.01, 0.05, 0.2}) {
+          const std::string name = "spmm/" + plugin->name() + "/" + kernel.name + "/" +
+                                   std::to_string(static_cast<int>(density * 100)) + "%";
+          benchmark::RegisterBenchmark(name.c_str(), [&, kernel, weights, density](auto& state) {
+            spmm_benchmark(state, machine, *plugin, kernel, weights, density);
+          })->UseManualTime();
+        }
+      }
+    }
+    for (const bool of_weights : {true, false}) {
       for (const double density : {0.01, 0.05, 0.2}) {
-        const std::string name = "spmm/" + plugin->name() + "/" + kernel.name + "/" +
-                                 std::to_string(static_cast<int>(density * 100)) + "%";
-        benchmark::RegisterBenchmark(name.c_str(), [&, kernel, density](auto& state) {
-          spmm_benchmark(state, machine, *plugin, kernel, weights, density);
+        const std::string name =
+            std::string(of_weights ? "gradient/weights/" : "gradient/spikes/") +
+            std::to_string(static_cast<int>(density * 100)) + "%";
+        benchmark::RegisterBenchmark(name.c_str(), [&, of_weights, weights, density](auto& state) {
+          gradient_benchmark(state, machine, of_weights, weights, density);
         })->UseManualTime();
       }
     }
-  }
-  for (const bool of_weights : {true, false}) {
-    for (const double density : {0.01, 0.05, 0.2}) {
-      const std::string name = std::string(of_weights ? "gradient/weights/" : "gradient/spikes/") +
-                               std::to_string(static_cast<int>(density * 100)) + "%";
-      benchmark::RegisterBenchmark(name.c_str(), [&, of_weights, density](auto& state) {
-        gradient_benchmark(state, machine, of_weights, weights, density);
-      })->UseManualTime();
-    }
-  }
-  benchmark::RunSpecifiedBenchmarks();
-  return 0;
+  });
 }

@@ -86,21 +86,18 @@ void fire_encoded(benchmark::State& state, bench::Machine& machine,
 }  // namespace
 
 int main(int argc, char** argv) {
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  bench::Machine machine = bench::open_machine();
-  using Run = std::function<void(benchmark::State&)>;
-  const auto add = [](const char* name, Run run) {
-    benchmark::RegisterBenchmark(name, std::move(run))->UseManualTime();
-  };
-  add("lif/u8", [&](auto& state) { fire(state, machine, DType::u8); });
-  add("lif/bit", [&](auto& state) { fire(state, machine, DType::bit); });
-  add("lif/bitmap", [&](auto& state) { fire_encoded<Bitmap>(state, machine, {}); });
-  add("lif/csr", [&](auto& state) { fire_encoded<Csr>(state, machine, {}); });
-  add("lif/two_four", [&](auto& state) { fire_encoded<TwoFour>(state, machine, {}); });
-  add("lif/cvs8", [&](auto& state) { fire_encoded<Cvs>(state, machine, {8}); });
-  add("lif/cvs16", [&](auto& state) { fire_encoded<Cvs>(state, machine, {16}); });
-  add("lif/bsr16", [&](auto& state) { fire_encoded<Bsr>(state, machine, {16}); });
-  benchmark::RunSpecifiedBenchmarks();
-  return 0;
+  return bench::run_program(argc, argv, [](bench::Machine& machine) {
+    using Run = std::function<void(benchmark::State&)>;
+    const auto add = [](const char* name, Run run) {
+      benchmark::RegisterBenchmark(name, std::move(run))->UseManualTime();
+    };
+    add("lif/u8", [&](auto& state) { fire(state, machine, DType::u8); });
+    add("lif/bit", [&](auto& state) { fire(state, machine, DType::bit); });
+    add("lif/bitmap", [&](auto& state) { fire_encoded<Bitmap>(state, machine, {}); });
+    add("lif/csr", [&](auto& state) { fire_encoded<Csr>(state, machine, {}); });
+    add("lif/two_four", [&](auto& state) { fire_encoded<TwoFour>(state, machine, {}); });
+    add("lif/cvs8", [&](auto& state) { fire_encoded<Cvs>(state, machine, {8}); });
+    add("lif/cvs16", [&](auto& state) { fire_encoded<Cvs>(state, machine, {16}); });
+    add("lif/bsr16", [&](auto& state) { fire_encoded<Bsr>(state, machine, {16}); });
+  });
 }

@@ -107,11 +107,8 @@ void register_all(bench::Machine& machine, const std::array<Size, count>& sizes)
 }  // namespace
 
 int main(int argc, char** argv) {
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  bench::Machine machine = bench::open_machine();
-  machine.backend->space() == Space::host ? register_all(machine, host_sizes)
-                                          : register_all(machine, device_sizes);
-  benchmark::RunSpecifiedBenchmarks();
-  return 0;
+  return bench::run_program(argc, argv, [](bench::Machine& machine) {
+    machine.backend->space() == Space::host ? register_all(machine, host_sizes)
+                                            : register_all(machine, device_sizes);
+  });
 }

@@ -5,6 +5,7 @@
 #include <benchmark/benchmark.h>
 
 #include <cstdio>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -90,6 +91,22 @@ inline void run(benchmark::State& state, Machine& machine, Work work, std::uint6
 
 inline std::string label(const FormatPlugin& plugin, const nlohmann::json& params) {
   return plugin.name() + (params.empty() ? "" : params.dump());
+}
+
+/// What main() of each program does: `add` registers benchmarks, which use the machine while they
+/// run.
+inline int run_program(int argc, char** argv, const std::function<void(Machine&)>& add) {
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+  try {
+    Machine machine = open_machine();
+    add(machine);
+    benchmark::RunSpecifiedBenchmarks();
+  } catch (const Error& error) {
+    std::fprintf(stderr, "%s: %s\n", argv[0], error.what());
+    return 1;
+  }
+  return 0;
 }
 
 }  // namespace spiketune::bench
