@@ -56,8 +56,8 @@ file(GLOB host_sources CONFIGURE_DEPENDS core/*.cpp core/host/*.cpp formats/*.cp
 spiketune_library(host ${host_sources})
 target_link_libraries(spiketune_host PRIVATE OpenMP::OpenMP_CXX)
 # Neurons must fire as they do on CUDA, whatever the processor: no fused multiply-adds.
-set_source_files_properties(encoders/host/lif.cpp kernels/host/spmm_lif.cpp PROPERTIES COMPILE_OPTIONS
-                                                                                  -ffp-contract=off)
+set_source_files_properties(encoders/host/lif.cpp kernels/host/lif_gradient.cpp kernels/host/spmm_lif.cpp
+                            PROPERTIES COMPILE_OPTIONS -ffp-contract=off)
 
 # For C and what calls it. As a shared library it shows the functions of c/spiketune.h and nothing else.
 include(GenerateExportHeader)

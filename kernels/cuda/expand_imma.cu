@@ -1,6 +1,8 @@
 // Y = S·W with S a bitmap and W in bytes, on the integer tensor cores: W put in order, dispatch,
 // and the kernel for GPUs before Hopper. A block of 8 warps makes 128 × 64 of Y; a warp 16 rows.
 // Steps of 64 rows of W come by cp.async, one ahead; bits straight to registers, one step ahead.
+// Rows of a tile, and what becomes of its sums, are an `Out`'s, as those of expand_mma.cuh, of
+// which spmm_lif() is one too.
 
 #include "spiketune/kernels/cuda/expand_imma.cuh"
 
@@ -11,6 +13,7 @@
 #include "spiketune/core/cuda/check.hpp"
 #include "spiketune/core/error.hpp"
 #include "spiketune/kernels/cuda/expand.cuh"
+#include "spiketune/kernels/cuda/fire_rows.cuh"
 #include "spiketune/kernels/cuda/mma.cuh"
 #include "spiketune/kernels/cuda/types.cuh"
 
@@ -57,20 +60,64 @@ __device__ void fetch_step(uint4* tile, const ByteColumns& weights, std::uint32_
   __pipeline_commit();
 }
 
+using ByteSums = std::int32_t[imma_columns / 8][4];
+
+/// Rows of Y, one after the other: sums times the scales of their columns.
 template <class Y>
+struct ScaledRows {
+  Y* y;
+  const float* scales;
+  std::uint64_t m;
+  std::uint32_t n;
+
+  [[nodiscard]] std::uint64_t tiles_m() const { return ceil_div(m, imma_rows); }
+  [[nodiscard]] __device__ std::uint32_t parts() const { return 1; }
+  [[nodiscard]] __device__ Steps steps(const Bitmap& bitmap) const {
+    return {bitmap, std::uint64_t{blockIdx.x} * imma_rows, imma_rows / 64};
+  }
+  [[nodiscard]] __device__ std::uint64_t row(std::uint32_t, int below) const {
+    return std::uint64_t{blockIdx.x} * imma_rows + threadIdx.x / 32 * 16 + threadIdx.x % 32 / 4 +
+           8 * below;
+  }
+  __device__ void put(const ByteSums& sums, std::uint32_t part, std::uint32_t first_column) const {
+    const bool paired = n % 2 == 0 && reinterpret_cast<std::uintptr_t>(y) % (2 * sizeof(Y)) == 0;
+#pragma unroll
+    for (std::uint32_t i = 0; i < imma_columns / 8; ++i) {
+      const std::uint32_t column = first_column + 8 * i + threadIdx.x % 4 * 2;
+      if (column >= n) continue;
+      const bool both = column + 1 < n;
+      const float left = scales == nullptr ? 1.0f : scales[column];
+      const float right = scales == nullptr || !both ? 1.0f : scales[column + 1];
+#pragma unroll
+      for (int below = 0; below < 2; ++below) {
+        if (row(part, below) >= m) continue;
+        const Vector<Y, 2> out = {
+            {from_float<Y>(left * static_cast<float>(sums[i][2 * below])),
+             from_float<Y>(right * static_cast<float>(sums[i][2 * below + 1]))}};
+        Y* to = y + row(part, below) * n + column;
+        if (paired) {
+          *reinterpret_cast<Vector<Y, 2>*>(to) = out;
+        } else {
+          to[0] = out.at[0];
+          if (both) to[1] = out.at[1];
+        }
+      }
+    }
+  }
+};
+
+template <class Out>
 __global__ void __launch_bounds__(imma_threads)
     expand_imma(const __grid_constant__ Bitmap bitmap, const ByteColumns weights,
-                const float* __restrict__ scales, Y* __restrict__ y, std::uint32_t n) {
+                const __grid_constant__ Out out, std::uint32_t n) {
   __shared__ uint4 tiles[2][imma_columns * pieces];
   const std::uint32_t lane = threadIdx.x % 32;
-  const std::uint64_t m = bitmap.layout.m();
-  const std::uint64_t first_row = std::uint64_t{blockIdx.x} * imma_rows;
-  const std::uint64_t row = first_row + threadIdx.x / 32 * 16 + lane / 4;
-  for (std::uint32_t n0 = blockIdx.y * imma_columns; n0 < n; n0 += gridDim.y * imma_columns) {
-    std::int32_t sums[8][4] = {};
-    Steps steps(bitmap, first_row, imma_rows / 64);
+  std::uint32_t part = 0;
+  for (std::uint32_t n0 = blockIdx.y * imma_columns; n0 < n;) {
+    ByteSums sums = {};
+    Steps steps = out.steps(bitmap);
     std::uint32_t step = steps.next();
-    const RowWords<2> rows(bitmap, [&](int i) { return row + 8 * i; });
+    const RowWords<2> rows(bitmap, [&](int below) { return out.row(part, below); });
     RowWords<2>::Words words;
     if (step < steps.count()) {
       fetch_step(tiles[0], weights, step, n0);
@@ -111,41 +158,28 @@ __global__ void __launch_bounds__(imma_threads)
       __syncthreads();
       step = next;
     }
-    const bool paired = n % 2 == 0 && reinterpret_cast<std::uintptr_t>(y) % (2 * sizeof(Y)) == 0;
-#pragma unroll
-    for (std::uint32_t i = 0; i < 8; ++i) {
-      const std::uint32_t column = n0 + 8 * i + lane % 4 * 2;
-      if (column >= n) continue;
-      const bool both = column + 1 < n;
-      const float left = scales == nullptr ? 1.0f : scales[column];
-      const float right = scales == nullptr || !both ? 1.0f : scales[column + 1];
-#pragma unroll
-      for (std::uint32_t below = 0; below < 2; ++below) {
-        if (row + 8 * below >= m) continue;
-        const Vector<Y, 2> out = {
-            {from_float<Y>(left * static_cast<float>(sums[i][2 * below])),
-             from_float<Y>(right * static_cast<float>(sums[i][2 * below + 1]))}};
-        Y* to = y + (row + 8 * below) * n + column;
-        if (paired) {
-          *reinterpret_cast<Vector<Y, 2>*>(to) = out;
-        } else {
-          to[0] = out.at[0];
-          if (both) to[1] = out.at[1];
-        }
-      }
+    out.put(sums, part, n0);
+    if (++part == out.parts()) {
+      part = 0;
+      n0 += gridDim.y * imma_columns;
     }
   }
+}
+
+template <class Out>
+void launch(const CudaContext& context, const Bitmap& bitmap, const ByteColumns& columns,
+            std::uint32_t n, const Out& out) {
+  const dim3 grid(static_cast<unsigned>(out.tiles_m()),
+                  static_cast<unsigned>(std::min<std::uint64_t>(ceil_div(n, imma_columns), 65535)));
+  expand_imma<Out><<<grid, imma_threads, 0, context.stream>>>(bitmap, columns, out, n);
+  check_launch();
 }
 
 template <class Y>
 void run(const CudaContext& context, const Bitmap& bitmap, const ByteColumns& columns,
          const WeightView& weights, const OutputView& output) {
-  const dim3 grid(
-      static_cast<unsigned>(ceil_div(output.m, imma_rows)),
-      static_cast<unsigned>(std::min<std::uint64_t>(ceil_div(output.n, imma_columns), 65535)));
-  expand_imma<Y><<<grid, imma_threads, 0, context.stream>>>(bitmap, columns, weights.scales,
-                                                            static_cast<Y*>(output.data), output.n);
-  check_launch();
+  launch(context, bitmap, columns, output.n,
+         ScaledRows<Y>{static_cast<Y*>(output.data), weights.scales, output.m, output.n});
 }
 
 bool is_hopper(const CudaContext& context) {
@@ -160,6 +194,15 @@ bool leaves_in_pieces(const WeightView& weights, const OutputView& output) {
 }
 
 }  // namespace
+
+void spmm_lif_of_bytes(const CudaContext& context, const Bitmap& bitmap, const ByteColumns& columns,
+                       const WeightView& weights, const FireTask& task) {
+  static_assert(mma::tile_m == imma_rows && mma::tile_n == imma_columns &&
+                mma::threads == imma_threads);
+  task.out.shape.timesteps == 1 ? launch(context, bitmap, columns, weights.n, FireRows<1>{task})
+                                : launch(context, bitmap, columns, weights.n, FireRows<2>{task});
+}
+
 }  // namespace cuda
 
 std::size_t spmm_workspace_bytes(const CudaContext&, const Bitmap&, const WeightView& weights,

@@ -12,6 +12,7 @@
 
 #include "spiketune/core/bits.hpp"
 #include "spiketune/encoders/lif_step.hpp"
+#include "spiketune/kernels/cuda/expand_imma.cuh"
 #include "spiketune/kernels/cuda/mma.cuh"
 #include "spiketune/kernels/spmm_lif.hpp"
 
@@ -19,6 +20,8 @@ namespace spiketune::cuda {
 
 struct FireTask {
   LifInput input;
+  const float* weight_scales;  ///< [N], multiplied with those of `input`; null: 1
+  float unit;                  ///< of sums: what a sum of 1 stands for, a power of two
   /// Powers of two are exact in whatever they scale: such a gain is multiplied into scales and
   /// bias, and `params` has 1.
   float folded_gain;
@@ -26,6 +29,7 @@ struct FireTask {
   LifParams params;
   LifState state;
   MutableSpikeView out;
+  LifSurrogate surrogate;
   RowOrder order;  ///< of the rows of S
 
   [[nodiscard]] __device__ std::uint64_t row_in(RowOrder of, std::uint64_t position,
@@ -35,14 +39,24 @@ struct FireTask {
   }
 };
 
-inline FireTask make_task(const LifInput& input, const LifParams& params, const LifState& state,
-                          const MutableSpikeView& out, RowOrder order) {
+inline FireTask make_task(const WeightView& weights, const LifInput& input, const LifParams& params,
+                          const LifState& state, const MutableSpikeView& out,
+                          const LifSurrogate& surrogate, RowOrder order) {
   const auto power_of_two = [](float value) {
     int exponent = 0;
     return std::frexp(value, &exponent) == 0.5f;
   };
   const bool fold = power_of_two(params.gain);
-  FireTask task{input, fold ? params.gain : 1.0f, power_of_two(params.leak), params, state, out,
+  const bool quantised = is_quantised(weights.type);
+  FireTask task{input,
+                quantised ? weights.scales : nullptr,
+                quantised ? 1.0f : spike_scale,
+                fold ? params.gain : 1.0f,
+                power_of_two(params.leak),
+                params,
+                state,
+                out,
+                surrogate,
                 order};
   if (fold) task.params.gain = 1.0f;
   return task;
@@ -57,8 +71,9 @@ __device__ inline std::uint64_t row_of_step(const FireTask& task, std::uint64_t 
 }
 
 /// What a call of fire() meets. simple: the leak is a power of two, and membranes begin at rest and
-/// are not kept; membranes: they come from somewhere or go somewhere. Of both all steps are there.
-enum class Case { simple, membranes, any };
+/// are not kept; surrogate: the same, and bits near the threshold are wanted; membranes: they come
+/// from somewhere or go somewhere. Of these all steps are there.
+enum class Case { simple, surrogate, membranes, any };
 
 template <Case which>
 using CaseConstant = std::integral_constant<Case, which>;
@@ -92,6 +107,8 @@ __device__ void with_constants(const LifParams& params, Case most, Body&& body) 
   known.convention = LifParams::Convention::spikingjelly;
   if (most == Case::simple) {
     with_reset(CaseConstant<Case::simple>{});
+  } else if (most == Case::surrogate) {
+    with_reset(CaseConstant<Case::surrogate>{});
   } else {
     with_reset(CaseConstant<Case::membranes>{});
   }
@@ -189,7 +206,11 @@ __device__ void gather_pairs(const FireTask& task, std::uint32_t column, ColumnP
     if (inside && input.bias != nullptr) {
       pair.bias = __ldg(reinterpret_cast<const float2*>(input.bias + at));
     }
-    const float factor = spike_scale * task.folded_gain;
+    if (inside && task.weight_scales != nullptr) {
+      const float2 of_weights = __ldg(reinterpret_cast<const float2*>(task.weight_scales + at));
+      pair.scale = {pair.scale.x * of_weights.x, pair.scale.y * of_weights.y};
+    }
+    const float factor = task.unit * task.folded_gain;
     pair.scale = {pair.scale.x * factor, pair.scale.y * factor};
     pair.bias = {pair.bias.x * task.folded_gain, pair.bias.y * task.folded_gain};
     pairs[i] = pair;
@@ -211,10 +232,11 @@ __device__ void for_each_membrane(const FireTask& task, const Sums& sums, std::u
   }
 }
 
-/// Writes what the lane's neurons fired: words of its part of the rows of four lanes.
+/// Writes bits of the lane's neurons to `data`, as `task.out` is: words of its part of the rows of
+/// four lanes.
 template <int rows, int steps, int tile_n, class Sums>
-__device__ void store_spikes(const FireTask& task, const Sums& sums,
-                             std::uint32_t (&words)[rows * tile_n / 32], std::uint32_t part) {
+__device__ void store_neurons(const FireTask& task, const Sums& sums, void* data,
+                              std::uint32_t (&words)[rows * tile_n / 32], std::uint32_t part) {
   constexpr int words_per_row = tile_n / 32;
   constexpr int kept = rows * words_per_row / 4;  // of one row
   const SpikeShape& shape = task.out.shape;
@@ -233,7 +255,7 @@ __device__ void store_spikes(const FireTask& task, const Sums& sums,
   const std::uint64_t position = sums.position_of(static_cast<int>(row) / steps);
   const std::uint32_t t = sums.first_step + row % steps;
   if (position >= shape.rows || t >= shape.timesteps) return;
-  auto* to = static_cast<std::uint8_t*>(task.out.data) +
+  auto* to = static_cast<std::uint8_t*>(data) +
              task.row_in(task.out.row_order, position, t) * row_bytes(task.out.storage, shape.k);
   if (task.out.storage == DType::bit) {
     store_bits(whole, to, from, shape.k);
@@ -255,7 +277,11 @@ __device__ void fire(const FireTask& task, const Sums& sums, std::uint32_t lane)
   const bool membranes = !first || !last || state.before != nullptr || state.after != nullptr ||
                          !task.exact_leak ||
                          task.params.convention == LifParams::Convention::snntorch;
-  const Case most = left < steps ? Case::any : membranes ? Case::membranes : Case::simple;
+  const bool wants_near = task.surrogate.near != nullptr;
+  const Case most = left < steps || (wants_near && membranes) ? Case::any
+                    : membranes                               ? Case::membranes
+                    : wants_near                              ? Case::surrogate
+                                                              : Case::simple;
   gather_pairs<tile_n>(task, sums.column, sums.pairs, lane);
   if (slots == 1 && membranes && first) {
     const float rest = detail::lif_rest(task.params);
@@ -268,8 +294,10 @@ __device__ void fire(const FireTask& task, const Sums& sums, std::uint32_t lane)
   }
   with_constants(task.params, most, [&](const LifParams& params, auto which) {
     constexpr Case known = decltype(which)::value;
-    constexpr bool exact_leak = known == Case::simple;
+    constexpr bool exact_leak = known == Case::simple || known == Case::surrogate;
+    constexpr bool near_here = known == Case::surrogate || known == Case::any;
     std::uint32_t words[rows * tile_n / 32] = {};
+    [[maybe_unused]] std::uint32_t near[near_here ? rows * tile_n / 32 : 1] = {};
 #pragma unroll
     for (int i = 0; i < tile_n / 8; ++i) {
       const ColumnPair pair = sums.pairs[4 * i + part];
@@ -292,8 +320,18 @@ __device__ void fire(const FireTask& task, const Sums& sums, std::uint32_t lane)
           const float x = fmaf(sums.value(row, i, 0), pair.scale.x, pair.bias.x);
           const float y = fmaf(sums.value(row, i, 1), pair.scale.y, pair.bias.y);
           std::uint32_t& word = words[row * (tile_n / 32) + i / 4];
-          if (detail::lif_step<exact_leak>(params, x, membrane.x)) word |= 1u << i % 4 * 8;
-          if (detail::lif_step<exact_leak>(params, y, membrane.y)) word |= 2u << i % 4 * 8;
+          float2 distance;
+          if (detail::lif_step<exact_leak>(params, x, membrane.x, &distance.x)) {
+            word |= 1u << i % 4 * 8;
+          }
+          if (detail::lif_step<exact_leak>(params, y, membrane.y, &distance.y)) {
+            word |= 2u << i % 4 * 8;
+          }
+          if constexpr (near_here) {
+            std::uint32_t& close = near[row * (tile_n / 32) + i / 4];
+            if (fabsf(distance.x) < task.surrogate.width) close |= 1u << i % 4 * 8;
+            if (fabsf(distance.y) < task.surrogate.width) close |= 2u << i % 4 * 8;
+          }
         }
         if (carries && slots == 1) sums.carried[i * sums.stride] = membrane;
         if (carries && slots > 1 && there && state.after != nullptr) {
@@ -301,7 +339,12 @@ __device__ void fire(const FireTask& task, const Sums& sums, std::uint32_t lane)
         }
       }
     }
-    store_spikes<rows, steps, tile_n>(task, sums, words, part);
+    store_neurons<rows, steps, tile_n>(task, sums, task.out.data, words, part);
+    if constexpr (near_here) {
+      if (wants_near) {
+        store_neurons<rows, steps, tile_n>(task, sums, task.surrogate.near, near, part);
+      }
+    }
   });
   if (slots == 1 && last && state.after != nullptr) {
     for_each_membrane<tile_n>(task, sums, part, [&](std::uint64_t at, const float2& membrane) {
@@ -314,5 +357,11 @@ __device__ void fire(const FireTask& task, const Sums& sums, std::uint32_t lane)
 /// spmm_lif() on sm_90a, in kernels/cuda/sm90/spmm_lif.cu. K is not 0.
 void spmm_lif_on_hopper(const CudaContext& context, const Bitmap& bitmap, const WeightView& weights,
                         const FireTask& task);
+/// The same of W in bytes, in kernels/cuda/expand_imma.cu and kernels/cuda/sm90/expand_imma.cu.
+void spmm_lif_of_bytes(const CudaContext& context, const Bitmap& bitmap, const ByteColumns& columns,
+                       const WeightView& weights, const FireTask& task);
+void spmm_lif_of_bytes_on_hopper(const CudaContext& context, const Bitmap& bitmap,
+                                 const ByteColumns& columns, const WeightView& weights,
+                                 const FireTask& task);
 
 }  // namespace spiketune::cuda

@@ -360,6 +360,10 @@ void expand_on_hopper(const CudaContext&, const Bitmap&, const WeightView&, cons
 void spmm_lif_on_hopper(const CudaContext&, const Bitmap&, const WeightView&, const FireTask&) {
   throw Error(ErrorCode::unsupported, "Hopper's instructions are not emulated");
 }
+void spmm_lif_of_bytes_on_hopper(const CudaContext&, const Bitmap&, const ByteColumns&,
+                                 const WeightView&, const FireTask&) {
+  throw Error(ErrorCode::unsupported, "Hopper's instructions are not emulated");
+}
 void expand_on_hopper(const CudaContext&, const Bytes&, const WeightView&, const OutputView&,
                       const Expand&) {
   throw Error(ErrorCode::unsupported, "Hopper's instructions are not emulated");

@@ -3,6 +3,7 @@
 /// What the tests of fused layers share: a layer in host memory, what it must fire by way of a
 /// dense product and lif(), and what spmm_lif() makes of it on a context.
 
+#include <array>
 #include <optional>
 #include <random>
 
@@ -25,12 +26,14 @@ struct Layer {
   bool scales = true;  ///< else one scale
   bool bias = true;
   bool before = false;  ///< membranes are given
+  float width = 0;      ///< of a surrogate; 0: none is wanted
 };
 
 /// Spikes and membranes [rows, N] after the last step.
 struct Fired {
   std::vector<std::uint8_t> spikes;  ///< the bytes of the tensor
   std::vector<float> after;
+  std::vector<std::uint8_t> near{};  ///< those of the surrogate's bits
   bool operator==(const Fired&) const = default;
 };
 
@@ -44,7 +47,8 @@ class LayerData {
         stored_(to_type(weights_, layer.weights)),
         scales_(eighths(layer.n, 1, 4, seed + 2)),
         bias_(eighths(layer.n, -4, 8, seed + 3)),
-        before_(eighths(layer.shape.rows * layer.n, -8, 12, seed + 4)) {}
+        before_(eighths(layer.shape.rows * layer.n, -8, 12, seed + 4)),
+        weight_scales_(eighths(layer.n, 1, 16, seed + 5)) {}
 
   /// By way of the dense product and the currents.
   [[nodiscard]] Fired expected() const {
@@ -52,7 +56,8 @@ class LayerData {
     const auto y = oracle(logical_, RowOrder::time_major, weights_, layer_.n);
     std::vector<float> currents(y.size());
     for (std::size_t i = 0; i < y.size(); ++i) {
-      const double scale = layer_.scales ? scales_[i % layer_.n] : one_scale;
+      const double scale =
+          (layer_.scales ? scales_[i % layer_.n] : one_scale) * weight_scale(i % layer_.n);
       const double bias = layer_.bias ? bias_[i % layer_.n] : 0.0f;
       currents[i] = static_cast<float>(scale * y[i] + bias);
     }
@@ -87,10 +92,23 @@ class LayerData {
     input.scale = one_scale;
     if (layer_.scales) input.scales = static_cast<const float*>(scales.data());
     if (layer_.bias) input.bias = static_cast<const float*>(bias.data());
-    spmm_lif(context, *bitmap,
-             {w.data(), layer_.weights, layer_.shape.k, layer_.n, ContextT::space}, input,
-             layer_.params, {layer_.before ? state : nullptr, state}, out.mutable_view());
-    Fired result{std::vector<std::uint8_t>(out.view().bytes()), std::vector<float>(before_.size())};
+    WeightView weights{w.data(), layer_.weights, layer_.shape.k, layer_.n, ContextT::space};
+    const Buffer weight_scales =
+        upload(context, weight_scales_.data(), weight_scales_.size() * sizeof(float));
+    if (is_quantised(layer_.weights)) {
+      weights.scales = static_cast<const float*>(weight_scales.data());
+    }
+    const Buffer workspace = allocate(context, spmm_lif_workspace_bytes(context, weights));
+    prepare_spmm_lif(context, weights, workspace.workspace());
+    const bool wants_near = layer_.width > 0 && layer_.out_storage == DType::bit;
+    const Buffer near = allocate(context, wants_near ? out.view().bytes() : 0);
+    if (near.bytes() != 0) fill(context, near.data(), 0xff, near.bytes());
+    spmm_lif(context, *bitmap, weights, input, layer_.params,
+             {layer_.before ? state : nullptr, state}, out.mutable_view(), workspace.workspace(),
+             {wants_near ? static_cast<std::uint32_t*>(near.data()) : nullptr, layer_.width});
+    Fired result{std::vector<std::uint8_t>(out.view().bytes()), std::vector<float>(before_.size()),
+                 std::vector<std::uint8_t>(near.bytes())};
+    if (near.bytes() != 0) copy(context, result.near.data(), near.data(), near.bytes());
     copy(context, result.spikes.data(), out.view().data, result.spikes.size());
     copy(context, result.after.data(), state, result.after.size() * sizeof(float));
     synchronize(context);
@@ -114,6 +132,9 @@ class LayerData {
     synchronize(context);
     return buffer;
   }
+  [[nodiscard]] double weight_scale(std::uint64_t column) const {
+    return is_quantised(layer_.weights) ? weight_scales_[column] : 1.0;
+  }
   [[nodiscard]] SpikeShape fired_shape() const {
     return {layer_.shape.timesteps, layer_.shape.rows, layer_.n};
   }
@@ -125,6 +146,7 @@ class LayerData {
   std::vector<float> scales_;
   std::vector<float> bias_;
   std::vector<float> before_;
+  std::vector<float> weight_scales_;
 };
 
 /// Layers of every number of steps, neuron, row order, type and kind of tail.
@@ -141,7 +163,8 @@ inline std::vector<Layer> layers() {
         for (const bool tiles : {false, true}) {
           // Whatever is not a loop of its own takes turns of different lengths.
           Layer layer{shape, n, all_neurons[turn % all_neurons.size()]};
-          layer.weights = turn % 3 == 0 ? DType::bf16 : DType::f16;
+          constexpr std::array types = {DType::bf16, DType::f16, DType::s8, DType::s4};
+          layer.weights = types[turn * 7 / 3 % types.size()];
           layer.tiles = tiles;
           layer.order = order;
           layer.out_order = turn % 5 < 2 ? RowOrder::time_major : RowOrder::token_major;
@@ -149,6 +172,7 @@ inline std::vector<Layer> layers() {
           layer.scales = turn % 5 != 0;
           layer.bias = turn % 7 != 0;
           layer.before = turn % 2 == 0;
+          layer.width = turn % 3 == 0 ? 0.0f : 0.3f;
           result.push_back(layer);
           ++turn;
         }
@@ -156,8 +180,13 @@ inline std::vector<Layer> layers() {
     }
   }
   for (const LifParams& params : all_neurons) {
-    result.push_back({{4, 70, 64}, 136, params, DType::f16});
-    result.push_back({{6, 70, 64}, 136, params, DType::f16});
+    for (const DType type : {DType::f16, DType::s8}) {
+      result.push_back({{4, 70, 64}, 136, params, type});
+      result.push_back({{6, 70, 64}, 136, params, type});
+    }
+    Layer trained{{4, 70, 64}, 136, params, DType::f16};
+    trained.width = 0.3f;
+    result.push_back(trained);
   }
   return result;
 }

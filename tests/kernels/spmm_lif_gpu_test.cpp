@@ -26,10 +26,16 @@ TEST_F(SpmmLifOnGpu, MakesManyTilesABlock) {
   if (std::getenv("SPIKETUNE_SMALL_TESTS") != nullptr) GTEST_SKIP() << "SPIKETUNE_SMALL_TESTS";
   const CudaStream stream;
   RowOrder order = RowOrder::time_major;
-  for (const std::uint32_t steps : {1u, 2u, 4u, 4u, 8u, 5u}) {
+  DType type = DType::f16;
+  for (const std::uint32_t steps : {1u, 1u, 2u, 2u, 4u, 4u, 4u, 4u, 8u, 8u, 5u, 5u}) {
     Layer layer{{steps, 18000 / steps + 3, 200}, 648, spikingjelly_lif(2.0f, true, 0.5f)};
     layer.order = order;
-    order = order == RowOrder::time_major ? RowOrder::token_major : RowOrder::time_major;
+    layer.weights = type;
+    layer.width = 0.25f;
+    type = type == DType::f16 ? DType::s8 : DType::f16;
+    if (type == DType::f16) {
+      order = order == RowOrder::time_major ? RowOrder::token_major : RowOrder::time_major;
+    }
     const LayerData data(layer);
     ASSERT_EQ(data.run(stream.context()), data.run(HostContext{})) << describe(layer);
   }

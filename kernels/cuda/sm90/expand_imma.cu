@@ -1,7 +1,8 @@
 // Y = S·W with S a bitmap and W in bytes, for Hopper. As expand_tall.cu and expand.cu: a warp
 // copies 64 rows of tile_n columns of W by TMA, some steps ahead; each of two warpgroups makes
 // operands A of its rows in registers, of 32 columns of S at a time, and multiplies with wgmma.
-// Words of S come four steps at a time, sums leave through shared memory.
+// Words of S come four steps at a time, sums leave through shared memory, or charge neurons
+// (spmm_lif()).
 
 #include "spiketune/kernels/cuda/expand_imma.cuh"
 
@@ -9,6 +10,7 @@
 
 #include "spiketune/core/cuda/check.hpp"
 #include "spiketune/kernels/cuda/sm90/expand.cuh"
+#include "spiketune/kernels/cuda/sm90/fire_rows.cuh"
 #include "spiketune/kernels/cuda/sm90/ring.cuh"
 #include "spiketune/kernels/cuda/sm90/tile.cuh"
 #include "spiketune/kernels/cuda/sm90/wgmma_s8.cuh"
@@ -29,18 +31,85 @@ struct Shape {
   static constexpr int per_sm = blocks == 1 ? 2 : 1;
   static constexpr std::uint32_t stages = blocks == 1 ? 8 : 12;
   static constexpr std::uint32_t step_bytes = depth * tile_n;
-  static constexpr std::uint32_t staging_at = stages * step_bytes;
-  static constexpr int shared_bytes =
-      staging_at + consumer_warps * staging_bytes + buffer_alignment;
+  static constexpr std::uint32_t weights_bytes = stages * step_bytes;
 };
 
+/// Rows of Y, one after the other: sums times the scales of their columns. As an `Out` of
+/// expand_tall.cuh, but `ahead` is what put() wants from memory, asked for while products run.
 template <class Y, int blocks, int tile_n>
+struct ScaledRows {
+  using Shape = Shape<blocks, tile_n>;
+  static constexpr std::uint32_t shared_bytes = consumer_warps * staging_bytes;
+  struct Ahead {
+    float scales[tile_n / 32];  ///< of columns lane, lane + 32, ...
+  };
+
+  Y* y;
+  const float* scales;
+  std::uint64_t m;
+  std::uint32_t n;
+
+  [[nodiscard]] SPIKETUNE_HD std::uint32_t tiles_m() const {
+    return static_cast<std::uint32_t>(ceil_div(m, Shape::tile_m));
+  }
+  [[nodiscard]] __device__ std::uint32_t parts() const { return 1; }
+  [[nodiscard]] __device__ Steps steps(const Bitmap& bitmap, std::uint32_t tile) const {
+    return {bitmap, std::uint64_t{tile} * Shape::tile_m, Shape::tile_m / 64};
+  }
+  /// Of the warp, of a block.
+  [[nodiscard]] __device__ static std::uint64_t first_row(std::uint32_t tile, int block) {
+    return std::uint64_t{tile} * Shape::tile_m + threadIdx.x / 128 * (64 * blocks) + 64 * block +
+           threadIdx.x / 32 % 4 * warp_rows;
+  }
+  [[nodiscard]] __device__ std::uint64_t row(std::uint32_t tile, std::uint32_t, int i) const {
+    return first_row(tile, i / 2) + threadIdx.x % 32 / 4 + i % 2 * 8;
+  }
+  [[nodiscard]] __device__ Ahead ahead(std::uint32_t column) const {
+    Ahead result;
+#pragma unroll
+    for (int i = 0; i < tile_n / 32; ++i) {
+      const std::uint32_t at = column + 32 * i + threadIdx.x % 32;
+      result.scales[i] = scales != nullptr && at < n ? __ldg(scales + at) : 1.0f;
+    }
+    return result;
+  }
+  __device__ void put(const std::int32_t (&sums)[blocks][tile_n / 2], const Ahead& ahead,
+                      std::uint32_t tile, std::uint32_t, std::uint32_t column,
+                      std::uint8_t* staging) const {
+    const std::uint32_t lane = threadIdx.x % 32;
+    float of_sums[tile_n / 4];  // those of columns 8·i + 2·(lane % 4) and the next
+#pragma unroll
+    for (int i = 0; i < tile_n / 4; ++i) {
+      const int at = i / 2 * 8 + i % 2;
+      of_sums[i] = __shfl_sync(0xffffffffu, ahead.scales[at / 32], at % 32 + 2 * (lane % 4));
+    }
+#pragma unroll
+    for (int block = 0; block < blocks; ++block) {
+      store_rows<tile_n>(
+          [&](int i) { return static_cast<float>(sums[block][i]) * of_sums[i / 4 * 2 + i % 2]; },
+          TileRows(y, first_row(tile, block), m, column, n),
+          staging + threadIdx.x / 32 * staging_bytes, lane);
+    }
+  }
+};
+
+/// Neurons, in large tiles.
+template <std::uint32_t steps_at_once>
+struct Fire : FireRows<steps_at_once> {
+  struct Ahead {};
+  [[nodiscard]] __device__ Ahead ahead(std::uint32_t) const { return {}; }
+  __device__ void put(const std::int32_t (&sums)[2][64], const Ahead&, std::uint32_t tile,
+                      std::uint32_t part, std::uint32_t column, std::uint8_t* shared) const {
+    FireRows<steps_at_once>::put(sums, tile, part, column, shared);
+  }
+};
+
+template <class Out, int blocks, int tile_n>
 __global__ void __launch_bounds__(hopper_threads, (Shape<blocks, tile_n>::per_sm))
     expand_imma_wgmma(const __grid_constant__ CUtensorMap w_map,
-                      const __grid_constant__ Bitmap bitmap, const float* __restrict__ scales,
-                      Y* __restrict__ y, std::uint32_t n) {
+                      const __grid_constant__ Bitmap bitmap, const __grid_constant__ Out out,
+                      std::uint32_t n) {
   using Shape = Shape<blocks, tile_n>;
-  constexpr std::uint32_t tile_m = Shape::tile_m;
   extern __shared__ std::uint8_t shared[];
   __shared__ std::uint64_t full_states[Shape::stages];
   __shared__ std::uint64_t empty_states[Shape::stages];
@@ -52,12 +121,10 @@ __global__ void __launch_bounds__(hopper_threads, (Shape<blocks, tile_n>::per_sm
   }
   __syncthreads();
 
-  const std::uint64_t m = bitmap.layout.m();
-  const auto tiles_m = static_cast<std::uint32_t>(ceil_div(m, tile_m));
+  const std::uint32_t tiles_m = out.tiles_m();
   const std::uint32_t tiles = tiles_m * static_cast<std::uint32_t>(ceil_div(n, tile_n));
   const auto columns =
       static_cast<std::uint32_t>(ceil_div(n, ByteColumns::padding) * ByteColumns::padding);
-  const auto first_row = [&](std::uint32_t tile) { return std::uint64_t{tile % tiles_m} * tile_m; };
   const std::uint32_t warp = threadIdx.x / 32;
   const std::uint32_t lane = threadIdx.x % 32;
   Turn turn(Shape::stages);
@@ -65,15 +132,17 @@ __global__ void __launch_bounds__(hopper_threads, (Shape<blocks, tile_n>::per_sm
     leave_registers<24>();
     if (warp != consumer_warps) return;
     for (std::uint32_t tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
-      Steps steps(bitmap, first_row(tile), tile_m / 64);
-      for (std::uint32_t step; (step = steps.next()) < steps.count(); turn.advance()) {
-        if (lane == 0) {
-          ring.empty.wait(turn.stage, turn.parity ^ 1);
-          ring.full.arrive_expecting(turn.stage, Shape::step_bytes);
-          copy_box(buffers + turn.stage * Shape::step_bytes, &w_map, 0,
-                   step * columns + tile / tiles_m * tile_n, ring.full.at(turn.stage));
+      for (std::uint32_t part = 0; part < out.parts(); ++part) {
+        Steps steps = out.steps(bitmap, tile % tiles_m);
+        for (std::uint32_t step; (step = steps.next()) < steps.count(); turn.advance()) {
+          if (lane == 0) {
+            ring.empty.wait(turn.stage, turn.parity ^ 1);
+            ring.full.arrive_expecting(turn.stage, Shape::step_bytes);
+            copy_box(buffers + turn.stage * Shape::step_bytes, &w_map, 0,
+                     step * columns + tile / tiles_m * tile_n, ring.full.at(turn.stage));
+          }
+          __syncwarp();
         }
-        __syncwarp();
       }
     }
     return;
@@ -82,12 +151,16 @@ __global__ void __launch_bounds__(hopper_threads, (Shape<blocks, tile_n>::per_sm
   take_registers<Shape::per_sm == 1 ? 240 : 104>();
   const std::uint64_t described = describe_bits(buffers);
   using Cursor = FourStepCursor<blocks, 1>;
-  const std::uint32_t group = warp / 4;
-  const std::uint32_t group_row = group * (64 * blocks);
-  Cursor cursor(bitmap, first_row(blockIdx.x), group_row, tile_m / 64);
-  // Where no tile follows, no sums are written beside products.
-  Apart apart(group, Shape::per_sm == 1 && tiles > gridDim.x ? steps_apart : 0);
-  for (std::uint32_t tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
+  const auto begin = [&](std::uint32_t tile, std::uint32_t part) {
+    return Cursor(bitmap, out.steps(bitmap, tile % tiles_m),
+                  [&](int i) { return out.row(tile % tiles_m, part, i); });
+  };
+  Cursor cursor = begin(blockIdx.x, 0);
+  // Where no tile follows, no sums are put away beside products.
+  const bool follows = tiles > gridDim.x || out.parts() > 1;
+  Apart apart(warp / 4, Shape::per_sm == 1 && follows ? steps_apart : 0);
+  std::uint32_t part = 0;
+  for (std::uint32_t tile = blockIdx.x; tile < tiles;) {
     std::int32_t sums[blocks][tile_n / 2] = {};
     std::uint32_t operands[2][blocks][4];
     std::uint32_t used = Shape::stages;  // buffer of the step before, if any
@@ -120,50 +193,35 @@ __global__ void __launch_bounds__(hopper_threads, (Shape<blocks, tile_n>::per_sm
       }
     }
     const std::uint32_t column = tile / tiles_m * tile_n;
-    // The next tile's first words come while this one's products end and its sums are written.
-    const std::uint32_t next = tile + gridDim.x;
-    if (next < tiles) cursor = Cursor(bitmap, first_row(next), group_row, tile_m / 64);
-    float of_columns[tile_n / 32];  // the scales of columns lane, lane + 32, ...
-#pragma unroll
-    for (int i = 0; i < tile_n / 32; ++i) {
-      const std::uint32_t at = column + 32 * i + lane;
-      of_columns[i] = scales != nullptr && at < n ? __ldg(scales + at) : 1.0f;
-    }
+    // The next tile's first words come while this one's products end and its sums are put away.
+    const std::uint32_t next_part = part + 1 < out.parts() ? part + 1 : 0;
+    const std::uint32_t next = next_part == 0 ? tile + gridDim.x : tile;
+    if (next < tiles) cursor = begin(next, next_part);
+    const auto ahead = out.ahead(column);
     wait_for_products<0>();
     release();
-    float of_sums[tile_n / 4];  // those of columns 8·i + 2·(lane % 4) and the next
 #pragma unroll
-    for (int i = 0; i < tile_n / 4; ++i) {
-      const int at = i / 2 * 8 + i % 2;
-      of_sums[i] = __shfl_sync(0xffffffffu, of_columns[at / 32], at % 32 + 2 * (lane % 4));
-    }
-#pragma unroll
-    for (int block = 0; block < blocks; ++block) {
-      keep_in_place(sums[block]);
-      store_rows<tile_n>(
-          [&](int i) { return static_cast<float>(sums[block][i]) * of_sums[i / 4 * 2 + i % 2]; },
-          TileRows(y, first_row(tile) + group_row + 64 * block + warp % 4 * warp_rows, m, column,
-                   n),
-          buffers + Shape::staging_at + warp * staging_bytes, lane);
-    }
+    for (int block = 0; block < blocks; ++block) keep_in_place(sums[block]);
+    out.put(sums, ahead, tile % tiles_m, part, column, buffers + Shape::weights_bytes);
+    tile = next;
+    part = next_part;
   }
   apart.end();
 }
 
-template <class Y, int blocks, int tile_n>
+template <int blocks, int tile_n, class Out>
 void launch(const CudaContext& context, const Bitmap& bitmap, const ByteColumns& columns,
-            const WeightView& weights, const OutputView& output, std::uint64_t multiprocessors) {
+            std::uint32_t n, const Out& out, std::uint64_t multiprocessors) {
   using Shape = Shape<blocks, tile_n>;
-  const auto kernel = expand_imma_wgmma<Y, blocks, tile_n>;
-  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                             Shape::shared_bytes));
-  const std::uint64_t tiles = ceil_div(output.m, Shape::tile_m) * ceil_div(output.n, tile_n);
+  constexpr int bytes = Shape::weights_bytes + Out::shared_bytes + buffer_alignment;
+  const auto kernel = expand_imma_wgmma<Out, blocks, tile_n>;
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
+  const std::uint64_t tiles = out.tiles_m() * ceil_div(n, tile_n);
   const CUtensorMap map = map_matrix(CU_TENSOR_MAP_DATA_TYPE_UINT8, columns.bytes,
                                      std::uint64_t{columns.steps} * columns.columns, depth, depth,
                                      tile_n, depth, CU_TENSOR_MAP_SWIZZLE_64B);
   kernel<<<static_cast<unsigned>(std::min(tiles, multiprocessors * Shape::per_sm)), hopper_threads,
-           Shape::shared_bytes, context.stream>>>(map, bitmap, weights.scales,
-                                                  static_cast<Y*>(output.data), output.n);
+           bytes, context.stream>>>(map, bitmap, out, n);
   check_launch();
 }
 
@@ -179,16 +237,23 @@ bool wants_large_tiles(const ExpandImma& config, const OutputView& output,
   return time(256, 128, 1) <= time(128, 64, 1.4);
 }
 
+std::uint64_t count_multiprocessors(const CudaContext& context) {
+  int count = 0;
+  check(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, context.device));
+  return static_cast<std::uint64_t>(count);
+}
+
 template <class Y>
 void run(const CudaContext& context, const Bitmap& bitmap, const ByteColumns& columns,
          const WeightView& weights, const OutputView& output, const ExpandImma& config) {
-  int count = 0;
-  check(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, context.device));
-  const auto multiprocessors = static_cast<std::uint64_t>(count);
+  const std::uint64_t multiprocessors = count_multiprocessors(context);
+  auto* y = static_cast<Y*>(output.data);
   if (wants_large_tiles(config, output, multiprocessors)) {
-    launch<Y, 2, 128>(context, bitmap, columns, weights, output, multiprocessors);
+    launch<2, 128>(context, bitmap, columns, output.n,
+                   ScaledRows<Y, 2, 128>{y, weights.scales, output.m, output.n}, multiprocessors);
   } else {
-    launch<Y, 1, 64>(context, bitmap, columns, weights, output, multiprocessors);
+    launch<1, 64>(context, bitmap, columns, output.n,
+                  ScaledRows<Y, 1, 64>{y, weights.scales, output.m, output.n}, multiprocessors);
   }
 }
 
@@ -203,6 +268,22 @@ void expand_imma_on_hopper(const CudaContext& context, const Bitmap& bitmap,
     run<Bfloat16>(context, bitmap, columns, weights, output, config);
   } else {
     run<float>(context, bitmap, columns, weights, output, config);
+  }
+}
+
+void spmm_lif_of_bytes_on_hopper(const CudaContext& context, const Bitmap& bitmap,
+                                 const ByteColumns& columns, const WeightView& weights,
+                                 const FireTask& task) {
+  static_assert(tall::tile_m == Shape<2, 128>::tile_m && tall::tile_n == 128 &&
+                tall::consumer_warps == consumer_warps);
+  const std::uint64_t multiprocessors = count_multiprocessors(context);
+  switch (task.out.shape.timesteps) {
+    case 1:
+      return launch<2, 128>(context, bitmap, columns, weights.n, Fire<1>{task}, multiprocessors);
+    case 2:
+      return launch<2, 128>(context, bitmap, columns, weights.n, Fire<2>{task}, multiprocessors);
+    default:
+      return launch<2, 128>(context, bitmap, columns, weights.n, Fire<4>{task}, multiprocessors);
   }
 }
 
