@@ -93,7 +93,7 @@ void check_problem(const Problem& problem) {
     fail(fmt::format("density {} is not between 0 and 1", problem.density));
   }
   if (!is_floating(problem.weights) && !is_quantised(problem.weights)) {
-    fail("weights must be f32, f16, bf16, s8 or s4");
+    fail("weights must be f32, f16, bf16, s8, s4 or e4m3");
   }
   if (const std::string why = why_not_types(problem.weights, problem.output); !why.empty()) {
     fail("weights " + std::string(to_string(problem.weights)) + ", output " +

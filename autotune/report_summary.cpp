@@ -128,10 +128,10 @@ bool dense_won(const Outcome& outcome) {
   return text(outcome.winner, "format") == "dense";
 }
 
-/// W in integers, whose product is not that of the weights which a network was trained with.
+/// W in few bits, whose product is not that of the weights which a network was trained with.
 bool is_quantised(const Outcome& outcome) {
   const std::string weights = text(child(outcome.winner, "problem"), "weights");
-  return weights == "s8" || weights == "s4";
+  return weights == "s8" || weights == "s4" || weights == "e4m3";
 }
 
 /// How many times as long the best other format takes where dense wins.

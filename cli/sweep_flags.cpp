@@ -124,10 +124,10 @@ void add_problem_flags(CLI::App& command, SweepFlags& flags) {
   own(command.add_option("--workload", base.workload, "a name for the report"));
   own(command.add_option("--input", flags.input, "storage of the spikes: bit u2 u8 f16 bf16 f32"));
   own(command.add_option("--value", flags.value, "binary, graded2 or graded"));
-  own(command.add_option("--weights", flags.weights, "types of W: f32 f16 bf16 s8 s4"))
+  own(command.add_option("--weights", flags.weights, "types of W: f32 f16 bf16 s8 s4 e4m3"))
       ->delimiter(',');
   own(command.add_option("--output-type", flags.output,
-                         "type of Y: f32, or that of W, or any where W is s8 or s4"));
+                         "type of Y: f32, or that of W, or any where W is s8, s4 or e4m3"));
   own(command.add_option("--row-order", flags.row_order, "time-major or token-major"));
   own(command.add_option("--amortise", base.amortise, "products that reuse one encoding"));
 }

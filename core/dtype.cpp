@@ -8,7 +8,7 @@
 
 namespace spiketune {
 namespace {
-constexpr std::array<std::pair<DType, std::string_view>, 11> names{{{DType::bit, "bit"},
+constexpr std::array<std::pair<DType, std::string_view>, 12> names{{{DType::bit, "bit"},
                                                                     {DType::u2, "u2"},
                                                                     {DType::u8, "u8"},
                                                                     {DType::u16, "u16"},
@@ -18,7 +18,8 @@ constexpr std::array<std::pair<DType, std::string_view>, 11> names{{{DType::bit,
                                                                     {DType::bf16, "bf16"},
                                                                     {DType::f32, "f32"},
                                                                     {DType::s8, "s8"},
-                                                                    {DType::s4, "s4"}}};
+                                                                    {DType::s4, "s4"},
+                                                                    {DType::e4m3, "e4m3"}}};
 }
 
 std::string_view to_string(DType type) {

@@ -1,6 +1,7 @@
 #pragma once
 /// \file
-/// Element types. Names are those of the report schema: bit u2 u8 u16 u32 f16 bf16 f32 s8 s4.
+/// Element types. Names are those of the report schema: bit u2 u8 u16 u32 u64 f16 bf16 f32 s8 s4
+/// e4m3.
 
 #include <cstddef>
 #include <cstdint>
@@ -21,7 +22,8 @@ enum class DType : std::uint8_t {
   bf16,
   f32,
   s8,
-  s4  ///< two's complement; 2 to a byte, the first in the low half
+  s4,   ///< two's complement; 2 to a byte, the first in the low half
+  e4m3  ///< 8-bit floating point of 4 bits of exponent and 3 of mantissa (OCP FP8)
 };
 
 /// Bits of one element.
@@ -35,6 +37,7 @@ SPIKETUNE_HD constexpr unsigned bits_of(DType type) {
       return 4;
     case DType::u8:
     case DType::s8:
+    case DType::e4m3:
       return 8;
     case DType::u16:
     case DType::f16:
@@ -53,9 +56,9 @@ SPIKETUNE_HD constexpr bool is_floating(DType type) {
   return type == DType::f16 || type == DType::bf16 || type == DType::f32;
 }
 
-/// Integers with a scale: quantised weights.
+/// Numbers of few values, with a scale for each column: quantised weights.
 SPIKETUNE_HD constexpr bool is_quantised(DType type) {
-  return type == DType::s8 || type == DType::s4;
+  return type == DType::s8 || type == DType::s4 || type == DType::e4m3;
 }
 
 [[nodiscard]] std::string_view to_string(DType type);

@@ -1,9 +1,8 @@
 #pragma once
 /// \file
-/// IEEE binary16 and bfloat16 as plain 16-bit patterns, with conversions that host and device
-/// share bit for bit, payloads of NaN apart (round to nearest, ties to even). Layout-compatible
-/// with CUDA's __half and
-/// __nv_bfloat16.
+/// IEEE binary16 and bfloat16 as plain 16-bit patterns, and the OCP's FP8 E4M3 as bytes, with
+/// conversions that host and device share bit for bit, payloads of NaN apart (round to nearest,
+/// ties to even). Layout-compatible with CUDA's __half, __nv_bfloat16 and __nv_fp8_e4m3.
 
 #include <bit>
 #include <cstdint>
@@ -18,6 +17,11 @@ struct Half {
 
 struct Bfloat16 {
   std::uint16_t bits = 0;
+};
+
+/// Up to 448; no infinity, and a NaN where all bits but the sign are set.
+struct E4m3 {
+  std::uint8_t bits = 0;
 };
 
 namespace detail {
@@ -61,6 +65,14 @@ SPIKETUNE_HD inline float to_float(Half x) {
 #endif
 }
 
+SPIKETUNE_HD inline float to_float(E4m3 x) {
+  const std::uint32_t sign = static_cast<std::uint32_t>(x.bits & 0x80u) << 24;
+  const std::uint32_t magnitude = x.bits & 0x7fu;
+  if (magnitude == 0x7fu) return detail::bits_to_float(sign | 0x7fc00000u);
+  const float scaled = detail::bits_to_float(magnitude << 20) * 0x1p+120f;
+  return detail::bits_to_float(sign | detail::float_to_bits(scaled));
+}
+
 SPIKETUNE_HD inline float to_float(float x) {
   return x;
 }
@@ -97,6 +109,21 @@ SPIKETUNE_HD inline Half to_half(float value) {
   const std::uint32_t rebased = magnitude - 0x38000000u;
   return {static_cast<std::uint16_t>(sign | ((rebased + 0xfffu + ((rebased >> 13) & 1u)) >> 13))};
 #endif
+}
+
+/// What is larger becomes 448, as in CUDA's "satfinite".
+SPIKETUNE_HD inline E4m3 to_e4m3(float value) {
+  const std::uint32_t bits = detail::float_to_bits(value);
+  const auto sign = static_cast<std::uint32_t>((bits >> 24) & 0x80u);
+  const std::uint32_t magnitude = bits & 0x7fffffffu;
+  if (magnitude > 0x7f800000u) return {static_cast<std::uint8_t>(sign | 0x7fu)};
+  if (magnitude > 0x43e00000u) return {static_cast<std::uint8_t>(sign | 0x7eu)};
+  if (magnitude < 0x3c800000u) {  // subnormal: let the adder of 2^14 round to 2^-9
+    const float rounded = detail::bits_to_float(magnitude) + 0x1p+14f;
+    return {static_cast<std::uint8_t>(sign | (detail::float_to_bits(rounded) - 0x46800000u))};
+  }
+  const std::uint32_t rebased = magnitude - 0x3c000000u;
+  return {static_cast<std::uint8_t>(sign | ((rebased + 0x7ffffu + ((rebased >> 20) & 1u)) >> 20))};
 }
 
 template <class T>

@@ -8,7 +8,7 @@ std::string BitPlanes::why_invalid(const EncodedLayout& layout, const WeightView
   if (tile_n != 0 && tile_n != 64 && tile_n != 128) return "tile_n must be 0, 64 or 128";
   if (tile_m == 128 && tile_n == 64) return "tiles of 64 columns have 256 rows";
   if (layout.value_type != DType::bit) return "spikes must be binary";
-  if (!is_quantised(weights.type)) return "W must be s8 or s4";
+  if (weights.type != DType::s8 && weights.type != DType::s4) return "W must be s8 or s4";
   return "";
 }
 

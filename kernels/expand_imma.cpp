@@ -10,7 +10,7 @@ std::string ExpandImma::why_invalid(const EncodedLayout& layout, const WeightVie
     return "tiles are of 128 × 64 or of 256 × 128";
   }
   if (layout.value_type != DType::bit) return "spikes must be binary";
-  if (!is_quantised(weights.type)) return "W must be s8 or s4";
+  if (!is_quantised(weights.type)) return "W must be s8, s4 or e4m3";
   if (weights.k > largest_k) return "K must be at most 16777216: sums are s32";
   return "";
 }

@@ -20,13 +20,14 @@ void check_memory(const WeightView& weights, Space space) {
 void check_quantize(const WeightView& weights, DType type, Space space) {
   require(is_floating(weights.type), ErrorCode::invalid_argument,
           "quantize: W must be f32, f16 or bf16");
-  require(is_quantised(type), ErrorCode::invalid_argument, "quantize: the type must be s8 or s4");
+  require(is_quantised(type), ErrorCode::invalid_argument,
+          "quantize: the type must be s8, s4 or e4m3");
   check_memory(weights, space);
 }
 
 void check_dequantize(const WeightView& weights, const void* to, DType type, Space space) {
   require(is_quantised(weights.type), ErrorCode::invalid_argument,
-          "dequantize: W must be s8 or s4");
+          "dequantize: W must be s8, s4 or e4m3");
   require(is_floating(type), ErrorCode::invalid_argument,
           "dequantize: the type must be f32, f16 or bf16");
   check_memory(weights, space);

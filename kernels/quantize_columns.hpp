@@ -16,15 +16,15 @@ void check_quantize(const WeightView& weights, DType type, Space space);
 /// Throws Error(invalid_argument) unless dequantize() can turn `weights` into `type`.
 void check_dequantize(const WeightView& weights, const void* to, DType type, Space space);
 
-/// Memory for the integers and the scales, and the view of both.
+/// Memory for the values and the scales, and the view of both.
 template <class ContextT>
 [[nodiscard]] QuantisedWeights allocate_quantised(const ContextT& context,
                                                   const WeightView& weights, DType type) {
   QuantisedWeights result;
   result.view = {nullptr, type, weights.k, weights.n, ContextT::space};
-  result.integers = allocate(context, result.view.bytes());
+  result.values = allocate(context, result.view.bytes());
   result.scales = allocate(context, weights.n * sizeof(float));
-  result.view.data = result.integers.data();
+  result.view.data = result.values.data();
   result.view.scales = static_cast<const float*>(result.scales.data());
   return result;
 }
@@ -32,8 +32,8 @@ template <class ContextT>
 /// What a column of W lost.
 struct ColumnError {
   double squares = 0;        ///< sum of w²; not finite where a w is not
-  double error_squares = 0;  ///< sum of (w − scale · integer)²
-  double largest = 0;        ///< |w − scale · integer|
+  double error_squares = 0;  ///< sum of (w − scale · value)²
+  double largest = 0;        ///< |w − scale · value|
 };
 
 /// Adds the N columns up in `result`. Throws Error(invalid_value) where one is not finite.
@@ -50,17 +50,18 @@ SPIKETUNE_HD inline float load_weight(const WeightView& weights, std::uint64_t i
       return static_cast<const float*>(weights.data)[i];
     default: {
       const float scale = weights.scales == nullptr ? 1.0f : weights.scales[i % weights.n];
-      return scale * static_cast<float>(load_integer(weights.data, weights.type, i));
+      return scale * load_quantised(weights.data, weights.type, i);
     }
   }
 }
 
 SPIKETUNE_HD constexpr float top_of(DType type) {
-  return type == DType::s8 ? 127.0f : 7.0f;
+  return type == DType::s8 ? 127.0f : type == DType::s4 ? 7.0f : 448.0f;
 }
 
-/// The nearest integer that the type has, halves to even.
+/// The nearest value that the type has, halves to even.
 SPIKETUNE_HD inline float round_weight(float weight, float scale, DType type) {
+  if (type == DType::e4m3) return to_float(to_e4m3(weight / scale));
   const float top = top_of(type);
   const float nearest = std::rint(weight / scale);
   return nearest < -top ? -top : nearest > top ? top : nearest;
@@ -99,9 +100,12 @@ SPIKETUNE_HD inline ColumnError quantize_column(const WeightView& weights, std::
   return error;
 }
 
-/// Byte `at` of the integers: one s8 or two s4.
+/// Byte `at` of the values: one s8, two s4 or one e4m3.
 SPIKETUNE_HD inline std::uint8_t quantised_byte(const WeightView& weights, DType type,
                                                 const float* scales, std::uint64_t at) {
+  if (type == DType::e4m3) {
+    return to_e4m3(load_weight(weights, at) / scales[at % weights.n]).bits;
+  }
   const auto integer = [&](std::uint64_t i) -> int {
     if (i >= std::uint64_t{weights.k} * weights.n) return 0;
     return static_cast<int>(round_weight(load_weight(weights, i), scales[i % weights.n], type));

@@ -5,7 +5,8 @@
 namespace spiketune {
 
 std::string why_not_types(DType weights, DType output) {
-  if (!is_floating(weights) && !is_quantised(weights)) return "W must be f32, f16, bf16, s8 or s4";
+  if (!is_floating(weights) && !is_quantised(weights))
+    return "W must be f32, f16, bf16, s8, s4 or e4m3";
   if (is_quantised(weights)) return is_floating(output) ? "" : "Y must be f32, f16 or bf16";
   return output == DType::f32 || output == weights ? "" : "Y must be f32 or of W's type";
 }

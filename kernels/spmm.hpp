@@ -26,12 +26,13 @@
 
 #include "spiketune/core/context.hpp"
 #include "spiketune/core/dtype.hpp"
+#include "spiketune/core/half.hpp"
 #include "spiketune/core/portable.hpp"
 #include "spiketune/formats/format.hpp"
 
 namespace spiketune {
 
-/// W: row-major [K, N], leading dimension N; f32, f16 or bf16, or quantised: integers s8 or s4, of
+/// W: row-major [K, N], leading dimension N; f32, f16 or bf16, or quantised: s8, s4 or e4m3, of
 /// which column n stands for scales[n] times as much. Element row·N + column of s4 is in byte
 /// (row·N + column) / 2, whatever N is.
 struct WeightView {
@@ -47,12 +48,18 @@ struct WeightView {
   }
 };
 
-/// Element `i` = row·N + column of quantised weights, without its scale.
+/// Element `i` = row·N + column of s8 or s4.
 SPIKETUNE_HD inline int load_integer(const void* data, DType type, std::uint64_t i) {
   if (type == DType::s8) return static_cast<const std::int8_t*>(data)[i];
   const unsigned both = static_cast<const std::uint8_t*>(data)[i / 2];
   const unsigned nibble = both >> (i % 2 * 4) & 15u;
   return static_cast<int>(nibble ^ 8u) - 8;
+}
+
+/// Element `i` = row·N + column of quantised weights, without its scale.
+SPIKETUNE_HD inline float load_quantised(const void* data, DType type, std::uint64_t i) {
+  if (type == DType::e4m3) return to_float(static_cast<const E4m3*>(data)[i]);
+  return static_cast<float>(load_integer(data, type, i));
 }
 
 /// Y: row-major [M, N], leading dimension N, rows in the order of the format; f32 or W's type, or

@@ -22,6 +22,7 @@ MutableSpikeView words_of(const Bitmap& bitmap, Space space) {
 
 void check_spmm_lif(const Bitmap& spikes, const WeightView& weights, const LifParams& params,
                     const SpikeView& out, const LifSurrogate& surrogate, Space space) {
+  require(weights.type != DType::e4m3, "spmm_lif: W must be f32, f16, bf16, s8 or s4");
   require(spikes.layout.value_type == DType::bit, "spmm_lif: spikes must be binary");
   const SpikeShape& shape = spikes.layout.shape;
   check_neurons({shape.timesteps, shape.rows, weights.n}, params, out, space);

@@ -320,7 +320,8 @@ class ConformanceTests : public Conformance {
     const std::pair<DType, DType> types[] = {
         {DType::f32, DType::f32},   {DType::f16, DType::f16},  {DType::f16, DType::f32},
         {DType::bf16, DType::bf16}, {DType::bf16, DType::f32}, {DType::s8, DType::f32},
-        {DType::s8, DType::f16},    {DType::s4, DType::bf16},  {DType::s4, DType::f32}};
+        {DType::s8, DType::f16},    {DType::s4, DType::bf16},  {DType::s4, DType::f32},
+        {DType::e4m3, DType::f32},  {DType::e4m3, DType::f16}};
     for (const auto& [weights, output] : types) {
       for (const SpikeShape& shape : shapes()) {
         if (shape.k > 10000) continue;  // wide rows are for the encoders

@@ -305,7 +305,7 @@ std::size_t spmm_workspace_bytes(const CudaContext&, const Bitmap&, const Weight
 
 void prepare(const CudaContext& context, const WeightView& weights, const BitPlanes&,
              Workspace workspace) {
-  if (!is_quantised(weights.type)) {
+  if (weights.type != DType::s8 && weights.type != DType::s4) {
     throw Error(ErrorCode::invalid_argument, "bit_planes: W must be s8 or s4");
   }
   WorkspaceCarver carver(workspace);

@@ -1,8 +1,8 @@
-// Y = S·W with S a bitmap and W in bytes, on the integer tensor cores: W put in order, dispatch,
-// and the kernel for GPUs before Hopper. A block of 8 warps makes 128 × 64 of Y; a warp 16 rows.
-// Steps of 64 rows of W come by cp.async, one ahead; bits straight to registers, one step ahead.
-// Rows of a tile, and what becomes of its sums, are an `Out`'s, as those of expand_mma.cuh, of
-// which spmm_lif() is one too.
+// Y = S·W with S a bitmap and W in bytes, on the integer tensor cores, or those of FP8: W put in
+// order, dispatch, and the kernel for GPUs before Hopper, where e4m3 becomes f16. A block of 8
+// warps makes 128 × 64 of Y; a warp 16 rows. Steps of 64 rows of W come by cp.async, one ahead;
+// bits straight to registers, one step ahead. Rows of a tile, and what becomes of its sums, are an
+// `Out`'s, as those of expand_mma.cuh, of which spmm_lif() is one too.
 
 #include "spiketune/kernels/cuda/expand_imma.cuh"
 
@@ -37,7 +37,9 @@ __global__ void order_weights(const WeightView w, const ByteColumns to) {
       for (std::uint32_t byte = 0; byte < 4; ++byte) {
         const std::uint32_t row = step * ByteColumns::step_rows + column_of_byte(4 * at + byte);
         if (row >= w.k || column >= w.n) continue;
-        const int value = load_integer(w.data, w.type, std::uint64_t{row} * w.n + column);
+        const std::uint64_t i = std::uint64_t{row} * w.n + column;
+        const int value = w.type == DType::e4m3 ? static_cast<const std::uint8_t*>(w.data)[i]
+                                                : load_integer(w.data, w.type, i);
         word |= (static_cast<std::uint32_t>(value) & 0xffu) << 8 * byte;
       }
       words[at] = word;
@@ -60,11 +62,45 @@ __device__ void fetch_step(uint4* tile, const ByteColumns& weights, std::uint32_
   __pipeline_commit();
 }
 
-using ByteSums = std::int32_t[imma_columns / 8][4];
+/// d += a · b of bytes, a of them 0 or 1.
+__device__ void multiply_bytes(std::int32_t (&d)[4], const std::uint32_t (&a)[4],
+                               const std::uint32_t (&b)[2]) {
+  mma_m16n8k32(d, a, b[0], b[1]);
+}
+/// The same with b in e4m3, d in 2⁻⁸: the bits of e4m3, moved, are a number of f16. Which columns
+/// of S the halves of an operand are does not matter, as long as both operands agree.
+__device__ void multiply_bytes(float (&d)[4], const std::uint32_t (&a)[4],
+                               const std::uint32_t (&b)[2]) {
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const auto spread = [](std::uint32_t bytes, int pair) {
+      return __byte_perm(bytes, 0, pair == 0 ? 0x4140 : 0x4342);
+    };
+    std::uint32_t ones[4];
+    std::uint32_t w[2];
+#pragma unroll
+    for (int pair = 0; pair < 2; ++pair) {
+      ones[2 * pair] = spread(a[2 * half], pair) * 0x3c00u;
+      ones[2 * pair + 1] = spread(a[2 * half + 1], pair) * 0x3c00u;
+      const std::uint32_t bytes = spread(b[half], pair);
+      w[pair] = (bytes & 0x00800080u) << 8 | (bytes & 0x007f007fu) << 7;
+    }
+    mma_m16n8k16<Half>(d, ones, w[0], w[1]);
+  }
+}
+
+/// What to multiply such sums with.
+__device__ float unit_of(std::int32_t) {
+  return 1.0f;
+}
+__device__ float unit_of(float) {
+  return 256.0f;
+}
 
 /// Rows of Y, one after the other: sums times the scales of their columns.
-template <class Y>
+template <class Y, class SumT>
 struct ScaledRows {
+  using Sum = SumT;
   Y* y;
   const float* scales;
   std::uint64_t m;
@@ -79,15 +115,17 @@ struct ScaledRows {
     return std::uint64_t{blockIdx.x} * imma_rows + threadIdx.x / 32 * 16 + threadIdx.x % 32 / 4 +
            8 * below;
   }
-  __device__ void put(const ByteSums& sums, std::uint32_t part, std::uint32_t first_column) const {
+  __device__ void put(const Sum (&sums)[imma_columns / 8][4], std::uint32_t part,
+                      std::uint32_t first_column) const {
     const bool paired = n % 2 == 0 && reinterpret_cast<std::uintptr_t>(y) % (2 * sizeof(Y)) == 0;
 #pragma unroll
     for (std::uint32_t i = 0; i < imma_columns / 8; ++i) {
       const std::uint32_t column = first_column + 8 * i + threadIdx.x % 4 * 2;
       if (column >= n) continue;
       const bool both = column + 1 < n;
-      const float left = scales == nullptr ? 1.0f : scales[column];
-      const float right = scales == nullptr || !both ? 1.0f : scales[column + 1];
+      const float unit = unit_of(Sum{});
+      const float left = unit * (scales == nullptr ? 1.0f : scales[column]);
+      const float right = unit * (scales == nullptr || !both ? 1.0f : scales[column + 1]);
 #pragma unroll
       for (int below = 0; below < 2; ++below) {
         if (row(part, below) >= m) continue;
@@ -106,6 +144,12 @@ struct ScaledRows {
   }
 };
 
+/// Neurons.
+template <std::uint32_t steps_at_once>
+struct Fire : FireRows<steps_at_once> {
+  using Sum = std::int32_t;
+};
+
 template <class Out>
 __global__ void __launch_bounds__(imma_threads)
     expand_imma(const __grid_constant__ Bitmap bitmap, const ByteColumns weights,
@@ -114,7 +158,7 @@ __global__ void __launch_bounds__(imma_threads)
   const std::uint32_t lane = threadIdx.x % 32;
   std::uint32_t part = 0;
   for (std::uint32_t n0 = blockIdx.y * imma_columns; n0 < n;) {
-    ByteSums sums = {};
+    typename Out::Sum sums[imma_columns / 8][4] = {};
     Steps steps = out.steps(bitmap);
     std::uint32_t step = steps.next();
     const RowWords<2> rows(bitmap, [&](int below) { return out.row(part, below); });
@@ -152,7 +196,7 @@ __global__ void __launch_bounds__(imma_threads)
             b[q] = reinterpret_cast<const std::uint32_t*>(tiles[turn] +
                                                           piece_of(column, 2 * half + q))[lane % 4];
           }
-          mma_m16n8k32(sums[i], operands[half], b[0], b[1]);
+          multiply_bytes(sums[i], operands[half], b);
         }
       }
       __syncthreads();
@@ -178,8 +222,11 @@ void launch(const CudaContext& context, const Bitmap& bitmap, const ByteColumns&
 template <class Y>
 void run(const CudaContext& context, const Bitmap& bitmap, const ByteColumns& columns,
          const WeightView& weights, const OutputView& output) {
-  launch(context, bitmap, columns, output.n,
-         ScaledRows<Y>{static_cast<Y*>(output.data), weights.scales, output.m, output.n});
+  const auto with = [&]<class Sum>(Sum) {
+    launch(context, bitmap, columns, output.n,
+           ScaledRows<Y, Sum>{static_cast<Y*>(output.data), weights.scales, output.m, output.n});
+  };
+  weights.type == DType::e4m3 ? with(0.0f) : with(std::int32_t{0});
 }
 
 bool is_hopper(const CudaContext& context) {
@@ -199,8 +246,8 @@ void spmm_lif_of_bytes(const CudaContext& context, const Bitmap& bitmap, const B
                        const WeightView& weights, const FireTask& task) {
   static_assert(mma::tile_m == imma_rows && mma::tile_n == imma_columns &&
                 mma::threads == imma_threads);
-  task.out.shape.timesteps == 1 ? launch(context, bitmap, columns, weights.n, FireRows<1>{task})
-                                : launch(context, bitmap, columns, weights.n, FireRows<2>{task});
+  task.out.shape.timesteps == 1 ? launch(context, bitmap, columns, weights.n, Fire<1>{{task}})
+                                : launch(context, bitmap, columns, weights.n, Fire<2>{{task}});
 }
 
 }  // namespace cuda
@@ -215,7 +262,7 @@ std::size_t spmm_workspace_bytes(const CudaContext&, const Bitmap&, const Weight
 void prepare(const CudaContext& context, const WeightView& weights, const ExpandImma&,
              Workspace workspace) {
   if (!is_quantised(weights.type)) {
-    throw Error(ErrorCode::invalid_argument, "expand_imma: W must be s8 or s4");
+    throw Error(ErrorCode::invalid_argument, "expand_imma: W must be s8, s4 or e4m3");
   }
   WorkspaceCarver carver(workspace);
   cuda::ByteColumns columns(weights);

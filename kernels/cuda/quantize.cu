@@ -1,5 +1,5 @@
 // A thread takes a column of W, which neighbours read along rows; then one takes a byte of the
-// integers. Weights are quantised once, so that speed is not its purpose.
+// values. Weights are quantised once, so that speed is not its purpose.
 
 #include <algorithm>
 #include <vector>
@@ -55,7 +55,7 @@ QuantisedWeights quantize(const CudaContext& context, const WeightView& weights,
   cuda::check_launch();
   const std::uint64_t bytes = result.view.bytes();
   cuda::quantize_bytes<<<cuda::blocks_for(bytes), cuda::threads, 0, context.stream>>>(
-      weights, type, scales, static_cast<std::uint8_t*>(result.integers.data()), bytes);
+      weights, type, scales, static_cast<std::uint8_t*>(result.values.data()), bytes);
   cuda::check_launch();
   std::vector<detail::ColumnError> columns(weights.n);
   copy(context, columns.data(), errors.data(), errors.bytes());

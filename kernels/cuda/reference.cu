@@ -31,7 +31,8 @@ struct Quantised {
   WeightView w;
   __device__ double operator()(std::uint32_t row, std::uint64_t column) const {
     const double scale = w.scales == nullptr ? 1.0 : static_cast<double>(w.scales[column]);
-    return scale * load_integer(w.data, w.type, std::uint64_t{row} * w.n + column);
+    return scale *
+           static_cast<double>(load_quantised(w.data, w.type, std::uint64_t{row} * w.n + column));
   }
 };
 

@@ -9,7 +9,7 @@ QuantisedWeights quantize(const HostContext& context, const WeightView& weights,
   detail::check_quantize(weights, type, Space::host);
   QuantisedWeights result = detail::allocate_quantised(context, weights, type);
   auto* scales = static_cast<float*>(result.scales.data());
-  auto* bytes = static_cast<std::uint8_t*>(result.integers.data());
+  auto* bytes = static_cast<std::uint8_t*>(result.values.data());
   std::vector<detail::ColumnError> errors(weights.n);
   parallel_for(context, weights.n, 16, [&](std::uint64_t i) {
     const auto column = static_cast<std::uint32_t>(i);

@@ -29,7 +29,7 @@ TEST(QuantizeOnGpu, IsTheHosts) {
   Buffer device = allocate(context, w.size() * sizeof(float));
   copy(context, device.data(), w.data(), device.bytes());
   synchronize(context);
-  for (const DType type : {DType::s8, DType::s4}) {
+  for (const DType type : {DType::s8, DType::s4, DType::e4m3}) {
     const QuantisedWeights expected =
         quantize(HostContext{2}, {w.data(), DType::f32, k, n, Space::host}, type);
     const QuantisedWeights got =

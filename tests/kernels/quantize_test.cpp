@@ -68,6 +68,31 @@ TEST(Quantize, ErrorsAreThoseOfTheElements) {
   }
 }
 
+TEST(Quantize, E4m3IsAsNearAsItsMantissaAllows) {
+  constexpr std::uint32_t k = 65;
+  constexpr std::uint32_t n = 31;
+  std::mt19937 random(3);
+  std::normal_distribution<float> normal;
+  std::vector<float> w(k * n);
+  for (float& value : w) value = normal(random);
+  const QuantisedWeights quantised = quantize(HostContext{2}, view_of(w, k, n), DType::e4m3);
+  EXPECT_EQ(quantised.view.bytes(), w.size());
+  std::vector<float> back(w.size());
+  dequantize(HostContext{2}, quantised.view, back.data(), DType::f32);
+  double squares = 0;
+  double lost = 0;
+  for (std::size_t i = 0; i < w.size(); ++i) {
+    const double error = std::abs(static_cast<double>(w[i]) - back[i]);
+    // Half of the last bit of the mantissa, and of the smallest number.
+    EXPECT_LE(error,
+              std::max(std::abs(w[i]) / 16.0, 0x1p-10 * quantised.view.scales[i % n]) * 1.0001);
+    squares += static_cast<double>(w[i]) * w[i];
+    lost += error * error;
+  }
+  EXPECT_NEAR(quantised.relative_error, std::sqrt(lost / squares), 1e-6);
+  EXPECT_GT(quantised.relative_error, 0.01);
+}
+
 TEST(Quantize, IntegersComeBackAsTheyAre) {
   for (const DType type : {DType::s8, DType::s4}) {
     std::vector<float> w = quantised_weights(9 * 7, type, 4);

@@ -13,7 +13,7 @@
 #include "spiketune/kernels/cuda/sm90/fire_rows.cuh"
 #include "spiketune/kernels/cuda/sm90/ring.cuh"
 #include "spiketune/kernels/cuda/sm90/tile.cuh"
-#include "spiketune/kernels/cuda/sm90/wgmma_s8.cuh"
+#include "spiketune/kernels/cuda/sm90/wgmma_bytes.cuh"
 
 namespace spiketune::cuda {
 namespace {
@@ -36,8 +36,9 @@ struct Shape {
 
 /// Rows of Y, one after the other: sums times the scales of their columns. As an `Out` of
 /// expand_tall.cuh, but `ahead` is what put() wants from memory, asked for while products run.
-template <class Y, int blocks, int tile_n>
+template <class Y, class SumT, int blocks, int tile_n>
 struct ScaledRows {
+  using Sum = SumT;
   using Shape = Shape<blocks, tile_n>;
   static constexpr std::uint32_t shared_bytes = consumer_warps * staging_bytes;
   struct Ahead {
@@ -69,13 +70,13 @@ struct ScaledRows {
 #pragma unroll
     for (int i = 0; i < tile_n / 32; ++i) {
       const std::uint32_t at = column + 32 * i + threadIdx.x % 32;
-      result.scales[i] = scales != nullptr && at < n ? __ldg(scales + at) : 1.0f;
+      result.scales[i] =
+          byte_spike_scale<Sum> * (scales != nullptr && at < n ? __ldg(scales + at) : 1.0f);
     }
     return result;
   }
-  __device__ void put(const std::int32_t (&sums)[blocks][tile_n / 2], const Ahead& ahead,
-                      std::uint32_t tile, std::uint32_t, std::uint32_t column,
-                      std::uint8_t* staging) const {
+  __device__ void put(const Sum (&sums)[blocks][tile_n / 2], const Ahead& ahead, std::uint32_t tile,
+                      std::uint32_t, std::uint32_t column, std::uint8_t* staging) const {
     const std::uint32_t lane = threadIdx.x % 32;
     float of_sums[tile_n / 4];  // those of columns 8·i + 2·(lane % 4) and the next
 #pragma unroll
@@ -96,6 +97,7 @@ struct ScaledRows {
 /// Neurons, in large tiles.
 template <std::uint32_t steps_at_once>
 struct Fire : FireRows<steps_at_once> {
+  using Sum = std::int32_t;
   struct Ahead {};
   [[nodiscard]] __device__ Ahead ahead(std::uint32_t) const { return {}; }
   __device__ void put(const std::int32_t (&sums)[2][64], const Ahead&, std::uint32_t tile,
@@ -161,7 +163,7 @@ __global__ void __launch_bounds__(hopper_threads, (Shape<blocks, tile_n>::per_sm
   Apart apart(warp / 4, Shape::per_sm == 1 && follows ? steps_apart : 0);
   std::uint32_t part = 0;
   for (std::uint32_t tile = blockIdx.x; tile < tiles;) {
-    std::int32_t sums[blocks][tile_n / 2] = {};
+    typename Out::Sum sums[blocks][tile_n / 2] = {};
     std::uint32_t operands[2][blocks][4];
     std::uint32_t used = Shape::stages;  // buffer of the step before, if any
     const auto release = [&] {
@@ -247,14 +249,19 @@ template <class Y>
 void run(const CudaContext& context, const Bitmap& bitmap, const ByteColumns& columns,
          const WeightView& weights, const OutputView& output, const ExpandImma& config) {
   const std::uint64_t multiprocessors = count_multiprocessors(context);
-  auto* y = static_cast<Y*>(output.data);
-  if (wants_large_tiles(config, output, multiprocessors)) {
-    launch<2, 128>(context, bitmap, columns, output.n,
-                   ScaledRows<Y, 2, 128>{y, weights.scales, output.m, output.n}, multiprocessors);
-  } else {
-    launch<1, 64>(context, bitmap, columns, output.n,
-                  ScaledRows<Y, 1, 64>{y, weights.scales, output.m, output.n}, multiprocessors);
-  }
+  const auto with = [&]<class Sum>(Sum) {
+    auto* y = static_cast<Y*>(output.data);
+    if (wants_large_tiles(config, output, multiprocessors)) {
+      launch<2, 128>(context, bitmap, columns, output.n,
+                     ScaledRows<Y, Sum, 2, 128>{y, weights.scales, output.m, output.n},
+                     multiprocessors);
+    } else {
+      launch<1, 64>(context, bitmap, columns, output.n,
+                    ScaledRows<Y, Sum, 1, 64>{y, weights.scales, output.m, output.n},
+                    multiprocessors);
+    }
+  };
+  weights.type == DType::e4m3 ? with(0.0f) : with(std::int32_t{0});
 }
 
 }  // namespace
