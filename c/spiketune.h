@@ -209,9 +209,8 @@ SPIKETUNE_API spiketune_status spiketune_lif(const spiketune_context* context, c
  * A spiking layer in one step: neurons with the currents scale * (S.W) + bias fire into a bitmap
  * [T, rows, N], which the next layer takes as it is. Freed as an encoding.
  * \param encoded  S, of format bitmap, binary
- * \param weights  [K, N], row-major; f16, bf16, s8 or s4, on the host f32 too. On a device N must be
- *                 a multiple of 8, and arrays aligned to 16 bytes; s8 and s4 are put in order on
- *                 each call
+ * \param weights  [K, N], row-major; f16, bf16, s8 or s4, on the host f32 too. On a device N must
+ * be a multiple of 8, and arrays aligned to 16 bytes; s8 and s4 are put in order on each call
  * \param scales   [N], of each channel, for s8 and s4 with what an integer of the column stands for
  *                 in it; NULL: `scale` of all
  * \param bias     [N]; NULL: 0

@@ -336,9 +336,8 @@ nb::object spmm(const AnyEncoded& encoded, nb::handle weights, nb::handle output
   const std::uint64_t m = transposed ? encoded.layout().k() : encoded.layout().m();
   const Result y = result_matrix(in, "W", output, m, w.n);
   const Allocate memory = allocator(context, in, std::move(allocate));
-  run_on(context, [&] {
-    encoded.spmm(context, w, y.view, transposed, memory, weights_here.prepared);
-  });
+  run_on(context,
+         [&] { encoded.spmm(context, w, y.view, transposed, memory, weights_here.prepared); });
   return y.object;
 }
 
