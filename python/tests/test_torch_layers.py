@@ -392,3 +392,23 @@ def test_weight_bits(bits, most):
     expected = fused(x)
     same = fused.freeze()(x).dense() == expected.dense()
     assert same.float().mean() > 0.999 and expected.dense().any()  # within rounding of the threshold
+
+
+@pytest.mark.skipif(bool(spiketune.cuda_unavailable_reason()) or not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("steps, options", [(4, {}), (1, {}), (2, {"reset_value": -0.25}), (6, {"convention": "snntorch", "gain": 1.0})])
+def test_fused_layers_on_a_device(dtype, steps, options):
+    here = st.SpikeLinearLIF(96, 72, **options)
+    with torch.no_grad():
+        here.weight.copy_(torch.randint(-4, 5, here.weight.shape) / 8)
+        here.bias.copy_(torch.randint(-2, 5, here.bias.shape) / 8)
+    there = st.SpikeLinearLIF(96, 72, device="cuda", dtype=dtype, **options)
+    there.load_state_dict(here.state_dict())
+    x, grad = spikes(steps, 70, 96, density=0.3), torch.randint(-4, 5, (steps, 70, 72)).float()
+    given = x.to("cuda", dtype).requires_grad_()
+    expected, fired = here(x.requires_grad_()).dense(), there(given).dense()
+    expected.backward(grad)
+    fired.backward(grad.to("cuda", dtype))
+    assert (fired.cpu() == expected).all() and expected.any()
+    for one, other in ((given.grad, x.grad), (there.weight.grad, here.weight.grad), (there.bias.grad, here.bias.grad)):
+        torch.testing.assert_close(one.cpu().float(), other, rtol=2e-2, atol=2e-2 * other.abs().max().item())
