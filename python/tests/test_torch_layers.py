@@ -356,6 +356,24 @@ def test_fused_layers_keep_bits():
     assert fired.shape == (4, 16, 64) and fired.carrier.untyped_storage().nbytes() == 4
 
 
+def test_fused_layers_with_an_older_pytorch(monkeypatch):
+    layer = st.SpikeLinearLIF(70, 40, scale=4.0, weight_bits=8)
+    x, grad = spikes(4, 9, 70, density=0.4), torch.randn(4, 9, 40)
+
+    def run():
+        layer.zero_grad()
+        fired = layer(x).dense()
+        fired.backward(grad)
+        return fired.detach(), layer.weight.grad.clone(), copy.copy(layer).freeze()(x).dense()
+
+    expected = run()
+    with monkeypatch.context() as older:
+        older.setattr(spiketune._core, "takes_as_it_is", lambda _: False)
+        for one, other in zip(run(), expected):
+            torch.testing.assert_close(one, other)
+    assert expected[0].any()
+
+
 def test_fused_layers_refuse():
     layer = st.SpikeLinearLIF(64, 32)
     for call, sentence in (
