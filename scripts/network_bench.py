@@ -495,6 +495,31 @@ def training(x, network):
 # --- the network of Fashion-MNIST -------------------------------------------------------------------
 
 
+def spikingjelly_layer(layer, spikes, images, our_time, our_peak, example):
+    """A layer of the network by SpikingJelly's modules, beside `our_time` and `our_peak`."""
+    from spikingjelly.activation_based import functional, layer as modules, neuron
+
+    weight = layer.dense_weight
+    if layer.kernel:
+        product = modules.Conv2d(weight.shape[1], layer.n, layer.kernel, layer.stride, layer.padding, step_mode="m")
+        spikes = spikes.view(example.STEPS, images, *spikes.shape[1:])
+    else:
+        product = modules.Linear(weight.shape[1], layer.n, step_mode="m")
+        spikes = spikes.view(example.STEPS, images, -1)
+    product = product.cuda().half()
+    product.weight.copy_(weight), product.bias.copy_(layer.bias)
+    neurons = neuron.LIFNode(tau=2.0, decay_input=False, v_reset=0.0, detach_reset=True, step_mode="m").eval()
+    if "cupy" in getattr(neurons, "supported_backends", ()):
+        neurons.backend = "cupy"
+
+    def theirs():
+        functional.reset_net(neurons)
+        return neurons(product(spikes))
+
+    show(f"{layer.name}, time, {spikingjelly_version()}", microseconds(graph_of(theirs)[0]), our_time, "us")
+    show(f"{layer.name}, peak, {spikingjelly_version()}", peak_bytes(theirs) / 1e6, our_peak, "MB")
+
+
 def fashion_mnist():
     root = Path(__file__).resolve().parent.parent
     spec = importlib.util.spec_from_file_location("fashion_mnist", root / "examples" / "06_fashion_mnist.py")
@@ -517,9 +542,12 @@ def fashion_mnist():
             ours = functools.partial(example.encoded_layer, layer, encoded, images, "fused", None)
             next_dense, next_encoded = theirs(), ours()
             times = [microseconds(graph_of(call)[0]) for call in (theirs, ours)]
+            peaks = [peak_bytes(call) / 1e6 for call in (theirs, ours)]
             total = [sum(pair) for pair in zip(total, times)]
             show(f"{layer.name}, time", *times, "us")
-            show(f"{layer.name}, peak", peak_bytes(theirs) / 1e6, peak_bytes(ours) / 1e6, "MB")
+            show(f"{layer.name}, peak", *peaks, "MB")
+            if layer.name != "fc2":
+                with_spikingjelly(layer.name, functools.partial(spikingjelly_layer, layer, dense, images, times[1], peaks[1], example))
             dense, encoded = next_dense, next_encoded
         same = (dense.view(example.STEPS, images, -1).float().mean(0)[:, : example.CLASSES].argmax(1)
                 == encoded.view(example.STEPS, images, -1).float().mean(0)[:, : example.CLASSES].argmax(1)).float().mean().item()
