@@ -261,8 +261,11 @@ def inference(x, network, bits=None):
         show("time, CUDA graph", microseconds(replay_theirs), microseconds(replay_ours), "us")
         show("time, launched one by one", microseconds(theirs), microseconds(ours), "us")
         replay_ours(), replay_theirs()
+        torch.cuda.synchronize()  # an encoding is decoded on its own stream, that of the capture
+        replayed = kept_ours.decode()
+        torch.cuda.synchronize()
         kept = kept if bits is None else expected
-        if not (kept_ours.decode().view_as(kept) == kept).all():
+        if not (replayed.view_as(kept) == kept).all():
             sys.exit("error: replays differ")
         if bits is None:
             with_spikingjelly("SpikingJelly", lambda: spikingjelly_inference(x, network, expected, ours, replay_ours))
@@ -422,7 +425,8 @@ def saved_bytes(model, x):
     return torch.cuda.memory_allocated() - before - result.nbytes
 
 
-def training(x, network):
+def training(x, network, formats=("auto", "dense")):
+    """`formats`: of SpikeLinear."""
     import spiketune.torch as st
 
     options = {"device": "cuda", "dtype": torch.float16, "bias": False}
@@ -458,14 +462,8 @@ def training(x, network):
     header(f"training, {len(network)} blocks, {x.shape[1] // TOKENS} images")
     theirs = measure(dense, plain)
     print(f"saved by PyTorch without torch.compile: {saved_bytes(dense, x) / 1e6:.1f} MB")
-    models = {"SpikeLinearLIF": (lambda: FusedStack(network), lambda model: model)}
-    for format in ("auto", "dense"):
-        make = functools.partial(Stack, network, lambda k, n, format=format: st.SpikeLinear(k, n, format=format, **options),
-                                 lambda scale: st.SpikeLIF(surrogate_width=WIDTH, gain=0.5 * scale))
-        models[f"SpikeLinear, {format}, and SpikeLIF, compiled"] = make, compiled
-    fused = None
-    for name, (make, prepare) in models.items():
-        model = make()
+
+    def against_theirs(name, model, prepare):
         fired = model(x).detach()  # chooses the formats
         if not (fired == reference).all():
             sys.exit(f"error: {int((fired != reference).sum())} spikes differ")
@@ -475,8 +473,10 @@ def training(x, network):
             sys.exit(f"error: gradients differ by {max(errors):.3f} of their norm")
         print(f"{name}: gradients within {max(errors):.1e} of PyTorch's, relative")
         ours = measure(model, call)
-        fused = ours if fused is None else fused
         compare(theirs, ours)
+        return ours
+
+    fused = against_theirs("SpikeLinearLIF", FusedStack(network), lambda model: model)
 
     def run():
         from spikingjelly.activation_based import functional, layer
@@ -490,6 +490,10 @@ def training(x, network):
         compare(measure(model, model), fused)
 
     with_spikingjelly("SpikingJelly", run)
+    for format in formats:
+        model = Stack(network, lambda k, n, format=format: st.SpikeLinear(k, n, format=format, **options),
+                      lambda scale: st.SpikeLIF(surrogate_width=WIDTH, gain=0.5 * scale))
+        against_theirs(f"\nSpikeLinear, {format}, and SpikeLIF, compiled", model, compiled)
 
 
 # --- the network of Fashion-MNIST -------------------------------------------------------------------
