@@ -180,8 +180,16 @@ class EncodedOn final : public AnyEncoded {
     spiketune::decode(own(context), format_, spikes);
   }
   void spmm(const Context& context, const WeightView& weights, const OutputView& output,
-            bool transposed, const Allocate& allocate) const override {
-    if (!transposed) return multiply(own(context), format_, weights, output, allocate);
+            bool transposed, const Allocate& allocate, Workspace prepared) const override {
+    if (!transposed) {
+      const ContextT& here = own(context);
+      if constexpr (std::is_same_v<Format, Bitmap> && std::is_same_v<ContextT, CudaContext>) {
+        if (!prepared.empty() && ExpandImma{}.why_invalid(layout(), weights, output).empty()) {
+          return spiketune::spmm(here, format_, weights, output, ExpandImma{}, prepared);
+        }
+      }
+      return multiply(here, format_, weights, output, allocate);
+    }
     if constexpr (std::is_same_v<Format, Csc>) {
       require(format_.layout.m() <= 0xfffffffeu, ErrorCode::unsupported,
               "the product of a transpose takes less than 2^32 rows");
@@ -210,15 +218,23 @@ class EncodedOn final : public AnyEncoded {
   std::unique_ptr<AnyEncoded> spmm_lif(const Context& context, const WeightView& weights,
                                        const LifInput& input, const LifParams& params,
                                        const LifState& state, RowOrder row_order,
-                                       const Allocate& allocate) const override {
+                                       const Allocate& allocate,
+                                       Workspace prepared) const override {
     if constexpr (std::is_same_v<Format, Bitmap>) {
       const ContextT& here = own(context);
       const SpikeShape& shape = format_.layout.shape;
       EncodedLayout fired{{shape.timesteps, shape.rows, weights.n}};
       fired.row_order = row_order;
       auto result = std::make_unique<EncodedOn>(here, Bitmap::plan(fired, {}), allocate);
+      const std::size_t bytes =
+          prepared.empty() ? spmm_lif_workspace_bytes(here, weights) : std::size_t{0};
+      const Block block = bytes == 0 ? Block{} : allocate(bytes);
+      if (bytes != 0) {
+        prepared = {static_cast<std::byte*>(block.data), bytes};
+        prepare_spmm_lif(here, weights, prepared);
+      }
       spiketune::spmm_lif(here, format_, weights, input, params, state,
-                          words_of(result->format_, ContextT::space));
+                          words_of(result->format_, ContextT::space), prepared);
       return result;
     } else {
       throw Error(ErrorCode::unsupported,
@@ -332,6 +348,21 @@ const std::map<std::string, Make, std::less<>>& all_formats() {
 }
 
 }  // namespace
+
+PreparedWeights quantize_any(const Context& context, const WeightView& weights, DType type) {
+  const auto make = [&](const auto& here) {
+    PreparedWeights result{context, quantize(here, weights, type), {}};
+    const WeightView& view = result.weights.view;
+    const std::size_t bytes = spmm_lif_workspace_bytes(here, view);
+    if (bytes != 0) result.prepared = allocate(here, bytes);
+    prepare_spmm_lif(here, view, result.prepared.workspace());
+    return result;
+  };
+#if SPIKETUNE_HAVE_CUDA
+  if (const auto* cuda = std::get_if<CudaContext>(&context)) return make(*cuda);
+#endif
+  return make(std::get<HostContext>(context));
+}
 
 std::vector<std::string> format_names() {
   std::vector<std::string> result;

@@ -16,6 +16,7 @@
 #include "spiketune/encoders/im2col.hpp"
 #include "spiketune/formats/format.hpp"
 #include "spiketune/kernels/gradients.hpp"
+#include "spiketune/kernels/quantize.hpp"
 #include "spiketune/kernels/spmm.hpp"
 #include "spiketune/kernels/spmm_lif.hpp"
 
@@ -34,6 +35,17 @@ struct EncodeRequest {
   bool wide_indices = false;  ///< column indices of 32 bits, of Csr and Coo
 };
 
+/// W in s8 or s4 in the memory of a context, and in the order in which products of bitmaps read it.
+struct PreparedWeights {
+  Context context;
+  QuantisedWeights weights;
+  Buffer prepared;  ///< workspace of prepare_spmm_lif(), which is that of ExpandImma
+};
+
+/// Throws what quantize() throws. Waits for a device.
+[[nodiscard]] PreparedWeights quantize_any(const Context& context, const WeightView& weights,
+                                           DType type);
+
 class AnyEncoded {
  public:
   virtual ~AnyEncoded() = default;
@@ -48,9 +60,10 @@ class AnyEncoded {
   /// Waits as status() does, to know how long they are.
   [[nodiscard]] virtual const std::vector<NamedArray>& arrays() const = 0;
   virtual void decode(const Context& context, const MutableSpikeView& spikes) const = 0;
-  /// Y = S·W, or Y = Sᵀ·W for `transposed`, which Csc alone has.
+  /// Y = S·W, or Y = Sᵀ·W for `transposed`, which Csc alone has. `prepared`: of PreparedWeights, if
+  /// W is.
   virtual void spmm(const Context& context, const WeightView& weights, const OutputView& output,
-                    bool transposed, const Allocate& allocate) const = 0;
+                    bool transposed, const Allocate& allocate, Workspace prepared = {}) const = 0;
   /// dW = Sᵀ·dY, of Bitmap, Csr and Csc.
   virtual void weight_gradient(const Context& context, const GradientView& gradient,
                                const OutputView& result, const Allocate& allocate) const = 0;
@@ -58,8 +71,8 @@ class AnyEncoded {
   /// status() asks for them.
   [[nodiscard]] virtual std::unique_ptr<AnyEncoded> spmm_lif(
       const Context& context, const WeightView& weights, const LifInput& input,
-      const LifParams& params, const LifState& state, RowOrder row_order,
-      const Allocate& allocate) const = 0;
+      const LifParams& params, const LifState& state, RowOrder row_order, const Allocate& allocate,
+      Workspace prepared = {}) const = 0;
   /// The windows of a Bitmap of images, channels last, as a bitmap; counted as spmm_lif()'s.
   [[nodiscard]] virtual std::unique_ptr<AnyEncoded> im2col(const Context& context,
                                                            const Convolution& convolution,

@@ -93,6 +93,10 @@ DType type_of(spiketune_dtype type) {
       return DType::bf16;
     case SPIKETUNE_F32:
       return DType::f32;
+    case SPIKETUNE_S8:
+      return DType::s8;
+    case SPIKETUNE_S4:
+      return DType::s4;
   }
   throw Error(ErrorCode::invalid_argument, "there is no such spiketune_dtype");
 }

@@ -44,7 +44,9 @@ typedef enum spiketune_dtype {
   SPIKETUNE_U32 = 4,
   SPIKETUNE_F16 = 6,
   SPIKETUNE_BF16 = 7,
-  SPIKETUNE_F32 = 8
+  SPIKETUNE_F32 = 8,
+  SPIKETUNE_S8 = 9, /**< of weights */
+  SPIKETUNE_S4 = 10 /**< of weights, two to a byte, the first in the low half */
 } spiketune_dtype;
 
 /** What values spikes have. */
@@ -207,9 +209,10 @@ SPIKETUNE_API spiketune_status spiketune_lif(const spiketune_context* context, c
  * A spiking layer in one step: neurons with the currents scale * (S.W) + bias fire into a bitmap
  * [T, rows, N], which the next layer takes as it is. Freed as an encoding.
  * \param encoded  S, of format bitmap, binary
- * \param weights  [K, N], row-major; f16 or bf16, on the host f32 too. On a device N must be a
- *                 multiple of 8, and arrays aligned to 16 bytes
- * \param scales   [N], of each channel; NULL: `scale` of all
+ * \param weights  [K, N], row-major; f16, bf16, s8 or s4, on the host f32 too. On a device N must
+ * be a multiple of 8, and arrays aligned to 16 bytes; s8 and s4 are put in order on each call
+ * \param scales   [N], of each channel, for s8 and s4 with what an integer of the column stands for
+ *                 in it; NULL: `scale` of all
  * \param bias     [N]; NULL: 0
  * \param before   membranes [rows, N] before the first step; NULL: at rest
  * \param after    membranes after the last; NULL: not wanted. May be `before`

@@ -57,7 +57,8 @@ class Stages:
             torch.cuda.reset_peak_memory_stats()
             before = torch.cuda.memory_allocated()
         start = time.perf_counter()
-        result = call(lambda bytes: self._note(name, bytes))
+        # Bytes of encodings are asked of the device, so only where nobody else counts them.
+        result = call(None if self.cuda else lambda bytes: self._note(name, bytes))
         if self.cuda:
             torch.cuda.synchronize()
             self._note(name, torch.cuda.max_memory_allocated() - before)
@@ -74,7 +75,8 @@ def words_of(bitmap, rows, k):
 
 
 def encoded_layer(layer, spikes, images, format, note):
-    """Currents [T * rows, N], or the spikes of the next layer where `format` is "fused" and neurons follow."""
+    """Currents [T * rows, N], or the spikes of the next layer where `format` is "fused" and neurons follow. note(bytes), if
+    it is wanted, hears of memory."""
     if layer.kernel:
         windows = spiketune.im2col(spikes, layer.size, layer.kernel, stride=layer.stride, padding=layer.padding)
     else:
@@ -83,14 +85,16 @@ def encoded_layer(layer, spikes, images, format, note):
     rows, k = windows.shape[1:]
     if format == "fused" and layer.name != "fc2":
         fired = spiketune.spmm_lif(windows, layer.weight, bias=layer.bias, **NEURON)
-        note(windows.bytes + fired.bytes)
+        if note is not None:
+            note(windows.bytes + fired.bytes)
         return fired
     encoded = windows if format == "fused" else spiketune.encode(words_of(windows, rows, k), format, k=k, density=1.0, wait=False)
     currents = torch.as_tensor(spiketune.spmm(encoded, layer.weight)) + layer.bias
     if layer.name == "fc2":
         return currents
     fired, _ = spiketune.lif(currents.view(STEPS, rows, layer.n), format="bitmap", **NEURON)
-    note(windows.bytes + encoded.bytes + currents.nbytes + fired.bytes)
+    if note is not None:
+        note(windows.bytes + encoded.bytes + currents.nbytes + fired.bytes)
     return fired
 
 
@@ -110,7 +114,8 @@ def dense_layer(layer, spikes, note):
         membrane = membrane.masked_fill(spike, 0)
         fired.append(spike.to(spikes.dtype))
     result = torch.cat(fired)
-    note(spikes.nbytes + currents.nbytes + 2 * result.nbytes)
+    if note is not None:
+        note(spikes.nbytes + currents.nbytes + 2 * result.nbytes)
     return result
 
 

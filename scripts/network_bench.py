@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""A stack of blocks of Spikformer's size on a GPU: inference and training, beside PyTorch's in fp16, compiled.
+"""A stack of blocks of Spikformer's size on a GPU, inference and training, beside PyTorch's in fp16, compiled, and SpikingJelly's.
 
-usage: scripts/network_bench.py [--blocks 4] [--batch 64] [--inference] [--train] [--layers]
+usage: scripts/network_bench.py [--blocks 4] [--batch 64] [--inference] [--weight-bits 8|4] [--layers] [--train] [--fashion-mnist]
 
 T = 4 steps, 64 tokens, 384 channels. A block is four products with LIF neurons behind each: qkv (384 to 1152), attention,
 proj (384 to 384), fc1 (384 to 1536), fc2 (1536 to 384). Attention is the spike-driven one (M. Yao et al., NeurIPS 2023)
@@ -11,17 +11,25 @@ is checked before anything is timed.
 
 --inference: spmm_lif from bits to bits, against torch.compile; both as CUDA graphs. Memory: the most that was
     allocated above what was there before.
---train: forward and backward of the same products, without attention (proj reads v), through SpikeLinear and SpikeLIF,
-    against nn.Linear and the same neurons by autograd; both compiled, both as CUDA graphs. Saved: what is allocated
-    between forward and backward, less the output.
+--weight-bits: inference with W in s8 or s4, of normally distributed weights, which are rounded; PyTorch's stay fp16. The
+    spikes must be those of exact sums of the integers. Printed is what the rounding did.
 --layers: each product with its neurons alone
-Default: all three.
+--train: forward and backward of the same products, without attention (proj reads v): SpikeLinearLIF, and SpikeLinear with
+    SpikeLIF, compiled, against nn.Linear and the same neurons by autograd, compiled; all as CUDA graphs too. Saved: what is
+    allocated between forward and backward, less the output.
+--fashion-mnist: the layers of datasets/fashion_mnist_snn on its recorded spikes, eight times over
+Default: all, with both widths of W.
+
+SpikingJelly's layers and multi-step neurons run in fp16 as they come, on the backend that its neurons choose or, where
+they leave the choice, cupy. Its membranes are fp16, so that some of its spikes may differ: the share is printed.
 """
 
 import argparse
 import functools
+import importlib.util
 import operator
 import sys
+from pathlib import Path
 
 import spiketune
 
@@ -95,6 +103,10 @@ def integer_weights(k, n, generator):
     return torch.randint(-7, 8, (n, k), generator=generator).half().cuda()
 
 
+def normal_weights(k, n, generator):
+    return torch.randn((n, k), generator=generator).mul(4).half().cuda()
+
+
 def calibrated(x, make):
     """The multiple of 1/512 with which a share of DENSITY fires."""
     def distance(numerator):
@@ -107,13 +119,13 @@ def calibrated(x, make):
     return min((low, high), key=distance) / 512
 
 
-def make_network(blocks, x, generator):
+def make_network(blocks, x, generator, draw=integer_weights):
     """[(weights [N, K], scales)], and the densities that the layers see."""
     network, densities = [], []
     for _ in range(blocks):
         weights, scales = [], []
         for name, (k, n) in LAYERS.items():
-            weight = integer_weights(k, n, generator)
+            weight = draw(k, n, generator)
             densities.append(x.float().mean().item())
             product = x @ weight.t()
             scales.append(calibrated(product, fire))
@@ -172,6 +184,32 @@ def show(what, theirs, ours, unit):
     print(f"{what:<46}{theirs:11.1f}{ours:11.1f} {unit:<3}{theirs / ours:8.2f} x", flush=True)
 
 
+def with_spikingjelly(what, run):
+    """run(), or the reason why not."""
+    try:
+        run()
+    except Exception as error:  # other people's package, at whatever version
+        reason = str(error).strip().splitlines() or [""]
+        print(f"{what}: skipped: {type(error).__name__}: {reason[0][:160]}")
+
+
+def spikingjelly_neurons(scale, trains):
+    """Charged with currents of which `scale` times as much is meant: the threshold is higher instead."""
+    from spikingjelly.activation_based import neuron, surrogate
+
+    node = neuron.LIFNode(tau=2.0, v_threshold=1 / scale, v_reset=0.0, detach_reset=True, step_mode="m",
+                          surrogate_function=surrogate.Rect(alpha=0.5 / WIDTH * scale))
+    if "cupy" in getattr(node, "supported_backends", ()):
+        node.backend = "cupy"
+    return node.train(trains)
+
+
+def spikingjelly_version():
+    from importlib.metadata import version
+
+    return f"SpikingJelly {version('spikingjelly')}"
+
+
 def header(what):
     print(f"\n{what:<46}{'PyTorch':>11}{'spiketune':>11}", flush=True)
 
@@ -179,10 +217,13 @@ def header(what):
 # --- inference --------------------------------------------------------------------------------------
 
 
-def inference(x, network):
+def inference(x, network, bits=None):
+    """`bits`: of W in spiketune's products; None: fp16, and both sides must fire the same."""
     block, attention = compiled(dense_block), compiled(attend_bits)
     scales = [torch.tensor(scales, device="cuda") for _, scales in network]
     columns = [[weight.t().contiguous() for weight in weights] for weights, _ in network]
+    if bits is not None:
+        columns = [[spiketune.quantize(weight, bits) for weight in weights] for weights in columns]
 
     def theirs():
         spikes = x
@@ -198,24 +239,79 @@ def inference(x, network):
             encoded = bits_block(encoded, weights, scale, attention)
         return encoded
 
+    def exactly():
+        spikes = x.float()
+        for weights, (_, scale) in zip(columns, network):
+            integers = [torch.from_numpy(weight.integers).float().t().cuda() for weight in weights]
+            factors = [torch.from_numpy(weight.scales).cuda() * factor for weight, factor in zip(weights, scale)]
+            spikes = dense_block(spikes, *integers, factors)
+        return spikes
+
     with torch.no_grad():
-        expected, got = theirs(), ours()
-        same = bool((got.decode().view_as(expected) == expected).all())
-        print(f"spikes that both sides fire the same: {'all' if same else 'NOT ALL'} of {expected.numel()}, {expected.float().mean():.1%} are 1")
-        if not same:
-            sys.exit(f"error: {int((got.decode().view_as(expected) != expected).sum())} spikes differ")
-        header(f"inference, {len(network)} blocks, {x.shape[1] // TOKENS} images")
+        expected, got = theirs() if bits is None else exactly(), ours().decode()
+        same = (got.view_as(expected) == expected).sum().item()
+        print(f"spikes that both sides fire the same: {'all' if same == expected.numel() else same} of {expected.numel()}, {expected.float().mean():.1%} are 1")
+        if same != expected.numel():
+            sys.exit(f"error: {expected.numel() - same} spikes differ")
+        if bits is not None:
+            rounding(x, network, columns, bits)
+        header(f"inference, {len(network)} blocks, {x.shape[1] // TOKENS} images" + (f", W in s{bits}" if bits else ""))
         show("peak of activations", peak_bytes(theirs) / 1e6, peak_bytes(ours) / 1e6, "MB")
         (replay_theirs, kept), (replay_ours, kept_ours) = graph_of(theirs), graph_of(ours)
         show("time, CUDA graph", microseconds(replay_theirs), microseconds(replay_ours), "us")
         show("time, launched one by one", microseconds(theirs), microseconds(ours), "us")
         replay_ours(), replay_theirs()
-        if not (kept_ours.decode().view_as(kept) == kept).all():
+        torch.cuda.synchronize()  # an encoding is decoded on its own stream, that of the capture
+        replayed = kept_ours.decode()
+        torch.cuda.synchronize()
+        kept = kept if bits is None else expected
+        if not (replayed.view_as(kept) == kept).all():
             sys.exit("error: replays differ")
+        if bits is None:
+            with_spikingjelly("SpikingJelly", lambda: spikingjelly_inference(x, network, expected, ours, replay_ours))
 
 
-def layers(x, network):
-    """Each product with its neurons alone, of the first block."""
+def rounding(x, network, columns, bits):
+    """What rounded weights do to the spikes of the first layer and to those of the first block."""
+    weights, scales = network[0]
+    plain = fire(x @ weights[0].t(), scales[0])
+    first = spiketune.encode(x, "bitmap", wait=False)
+    layer = spiketune.spmm_lif(first, columns[0][0], scale=scales[0], **NEURON).decode().view_as(plain)
+    block = dense_block(x, *weights, scales)
+    after = bits_block(first, columns[0], scales, attend_bits).decode().view_as(block)
+    errors = [weight.relative_error for weights in columns for weight in weights]
+    print(f"s{bits}: W within {max(errors):.2%} of its norm; spikes other than with fp16: {(layer != plain).float().mean():.2%} after a layer "
+          f"({plain.float().mean():.1%} are 1), {(after != block).float().mean():.2%} after a block ({block.float().mean():.1%})")
+
+
+def spikingjelly_inference(x, network, expected, ours, replay_ours):
+    from spikingjelly.activation_based import functional, layer
+
+    blocks = []
+    for weights, scales in network:
+        for weight, scale in zip(weights, scales):
+            product = layer.Linear(weight.shape[1], weight.shape[0], bias=False, step_mode="m").cuda().half()
+            product.weight.data.copy_(weight)
+            blocks.append((product, spikingjelly_neurons(scale, False)))
+
+    def theirs():
+        spikes = x
+        for i, (product, neurons) in enumerate(blocks):
+            functional.reset_net(neurons)
+            spikes = neurons(product(spikes))
+            if i % 4 == 0:
+                spikes = attend(spikes)
+        return spikes
+
+    same = (theirs() == expected).float().mean().item()
+    print(f"\n{spikingjelly_version()}, fp16, not compiled: {same:.4%} of the spikes the same")
+    show("peak of activations", peak_bytes(theirs) / 1e6, peak_bytes(ours) / 1e6, "MB")
+    show("time, launched one by one", microseconds(theirs), microseconds(ours), "us")
+    show("time, CUDA graph", microseconds(graph_of(theirs)[0]), microseconds(replay_ours), "us")
+
+
+def layers(x, network, bits):
+    """Each product with its neurons alone, of the first block; W of fp16, and of `bits` or of 8."""
     header("a layer, M x K x N")
     weights, scales = network[0]
     layer = compiled(lambda x, weight, scale: fire(x @ weight.t(), scale))
@@ -228,8 +324,12 @@ def layers(x, network):
                 sys.exit(f"error: {name} differs")
             theirs, _ = graph_of(lambda: layer(spikes, weight, factor))
             alone, _ = graph_of(lambda: spikes @ weight.t())
+            quantised = spiketune.quantize(columns, bits or 8)
             ours, _ = graph_of(lambda: spiketune.spmm_lif(encoded, columns, scale=scale, **NEURON))
-            show(f"{name} {x.shape[0] * x.shape[1]} x {k} x {n} (product alone {microseconds(alone):.1f})", microseconds(theirs), microseconds(ours), "us")
+            integers, _ = graph_of(lambda: spiketune.spmm_lif(encoded, quantised, scale=scale, **NEURON))
+            their_time = microseconds(theirs)
+            show(f"{name} {x.shape[0] * x.shape[1]} x {k} x {n} (product alone {microseconds(alone):.1f})", their_time, microseconds(ours), "us")
+            show(f"{name}, W in s{bits or 8}", their_time, microseconds(integers), "us")
         spikes = (torch.rand((*x.shape[:2], 3 * CHANNELS), device="cuda") < DENSITY).half()
         words = bits_of(spiketune.encode(spikes, "bitmap"))
         dense, bits = compiled(attend), compiled(attend_bits)
@@ -256,12 +356,16 @@ class Surrogate(torch.autograd.Function):
 
 
 class DenseLif(torch.nn.Module):
-    """The neurons of SpikeLIF by autograd."""
+    """The neurons of SpikeLIF by autograd, with `scale` times the currents."""
+
+    def __init__(self, scale):
+        super().__init__()
+        self.scale = scale
 
     def forward(self, currents):
         membrane, fired = torch.zeros_like(currents[0], dtype=torch.float32), []
         for current in currents.unbind():
-            charge = 0.5 * membrane + 0.5 * current.float()
+            charge = 0.5 * membrane + 0.5 * (self.scale * current.float())
             spike = Surrogate.apply(charge - 1)
             membrane = charge * (1 - spike.detach())
             fired.append(spike.to(currents.dtype))
@@ -269,18 +373,17 @@ class DenseLif(torch.nn.Module):
 
 
 class Stack(torch.nn.Module):
-    """`linear(k, n)` and `neurons()` make the parts."""
+    """`linear(k, n)` and `neurons(scale)` make the parts."""
 
     def __init__(self, network, linear, neurons):
         super().__init__()
-        self.scales = [scales for _, scales in network]
-        self.products = torch.nn.ModuleList()
-        for weights, _ in network:
-            for weight in weights:
+        self.products, self.neurons = torch.nn.ModuleList(), torch.nn.ModuleList()
+        for weights, scales in network:
+            for weight, scale in zip(weights, scales):
                 product = linear(weight.shape[1], weight.shape[0])
                 product.weight = torch.nn.Parameter(weight.clone())
                 self.products.append(product)
-        self.neurons = torch.nn.ModuleList(neurons() for _ in self.products)
+                self.neurons.append(neurons(scale))
 
     def forward(self, x):
         for i, (product, neurons) in enumerate(zip(self.products, self.neurons)):
@@ -288,10 +391,29 @@ class Stack(torch.nn.Module):
                 x = x[..., 2 * CHANNELS :]
             if hasattr(neurons, "reset"):
                 neurons.reset()
-            x = neurons(product(x) * self.scales[i // 4][i % 4])
+            x = neurons(product(x))
             if hasattr(neurons, "reset"):
                 neurons.reset()
         return x
+
+
+class FusedStack(torch.nn.Module):
+    def __init__(self, network):
+        super().__init__()
+        from spiketune.torch import SpikeLinearLIF
+
+        self.layers = torch.nn.ModuleList()
+        for weights, scales in network:
+            for weight, scale in zip(weights, scales):
+                layer = SpikeLinearLIF(weight.shape[1], weight.shape[0], bias=False, device="cuda", dtype=torch.float16, scale=scale,
+                                       surrogate_width=WIDTH, **NEURON)
+                layer.weight.data.copy_(weight)
+                self.layers.append(layer)
+
+    def forward(self, x):
+        for i, layer in enumerate(self.layers):
+            x = layer(x.channels(2 * CHANNELS, 3 * CHANNELS) if i % 4 == 1 else x)
+        return x.dense()
 
 
 def saved_bytes(model, x):
@@ -303,7 +425,8 @@ def saved_bytes(model, x):
     return torch.cuda.memory_allocated() - before - result.nbytes
 
 
-def training(x, network):
+def training(x, network, formats=("auto", "dense")):
+    """`formats`: of SpikeLinear."""
     import spiketune.torch as st
 
     options = {"device": "cuda", "dtype": torch.float16, "bias": False}
@@ -316,47 +439,152 @@ def training(x, network):
         call(x).backward(grad)
         return [parameter.grad for parameter in model.parameters()]
 
+    def peak_of(model, call):
+        def run():  # nothing is left over
+            step(model, call)
+            for parameter in model.parameters():
+                parameter.grad = None
+        return peak_bytes(run) / 1e6
+
     plain = compiled(dense)
     expected = [g.float() for g in step(dense, plain)]
     reference = dense(x).detach()  # graphs that live on tie gradients to the stream that made them
+
+    def measure(model, call):
+        return (saved_bytes(call, x) / 1e6, peak_of(model, call), microseconds(graph_of(lambda: step(model, call))[0]),
+                microseconds(lambda: step(model, call)))
+
+    def compare(theirs, ours):
+        for what, their, our, unit in zip(("saved activations", "peak of a step", "step, CUDA graph", "step, launched one by one"), theirs, ours,
+                                          ("MB", "MB", "us", "us")):
+            show(what, their, our, unit)
+
     header(f"training, {len(network)} blocks, {x.shape[1] // TOKENS} images")
-    theirs = saved_bytes(plain, x) / 1e6, microseconds(graph_of(lambda: step(dense, plain))[0]), microseconds(lambda: step(dense, plain))
+    theirs = measure(dense, plain)
     print(f"saved by PyTorch without torch.compile: {saved_bytes(dense, x) / 1e6:.1f} MB")
-    for format in ("auto", "dense"):
-        model = Stack(network, lambda k, n: st.SpikeLinear(k, n, format=format, **options), lambda: st.SpikeLIF(surrogate_width=WIDTH))
+
+    def against_theirs(name, model, prepare):
         fired = model(x).detach()  # chooses the formats
         if not (fired == reference).all():
             sys.exit(f"error: {int((fired != reference).sum())} spikes differ")
-        call = compiled(model)
+        call = prepare(model)
         errors = [((g.float() - e).norm() / e.norm()).item() for g, e in zip(step(model, call), expected)]
         if not max(errors) < 0.02:
             sys.exit(f"error: gradients differ by {max(errors):.3f} of their norm")
-        print(f"format {format}: {', '.join(p.chosen for p in model.products[:4])}; gradients within {max(errors):.1e} of PyTorch's")
-        ours = saved_bytes(call, x) / 1e6, microseconds(graph_of(lambda: step(model, call))[0]), microseconds(lambda: step(model, call))
-        for what, their, our, unit in zip(("saved activations", "step, CUDA graph", "step, launched one by one"), theirs, ours, ("MB", "us", "us")):
-            show(what, their, our, unit)
+        print(f"{name}: gradients within {max(errors):.1e} of PyTorch's, relative")
+        ours = measure(model, call)
+        compare(theirs, ours)
+        return ours
+
+    fused = against_theirs("SpikeLinearLIF", FusedStack(network), lambda model: model)
+
+    def run():
+        from spikingjelly.activation_based import functional, layer
+
+        model = Stack(network, lambda k, n: layer.Linear(k, n, bias=False, step_mode="m"), lambda scale: spikingjelly_neurons(scale, True))
+        for neurons in model.neurons:
+            neurons.train()
+        same = (model(x).detach() == reference).float().mean().item()
+        functional.reset_net(model)
+        print(f"\n{spikingjelly_version()}, fp16, not compiled, beside SpikeLinearLIF: {same:.4%} of the spikes the same")
+        compare(measure(model, model), fused)
+
+    with_spikingjelly("SpikingJelly", run)
+    for format in formats:
+        model = Stack(network, lambda k, n, format=format: st.SpikeLinear(k, n, format=format, **options),
+                      lambda scale: st.SpikeLIF(surrogate_width=WIDTH, gain=0.5 * scale))
+        against_theirs(f"\nSpikeLinear, {format}, and SpikeLIF, compiled", model, compiled)
+
+
+# --- the network of Fashion-MNIST -------------------------------------------------------------------
+
+
+def spikingjelly_layer(layer, spikes, images, our_time, our_peak, example):
+    """A layer of the network by SpikingJelly's modules, beside `our_time` and `our_peak`."""
+    from spikingjelly.activation_based import functional, layer as modules, neuron
+
+    weight = layer.dense_weight
+    if layer.kernel:
+        product = modules.Conv2d(weight.shape[1], layer.n, layer.kernel, layer.stride, layer.padding, step_mode="m")
+        spikes = spikes.view(example.STEPS, images, *spikes.shape[1:])
+    else:
+        product = modules.Linear(weight.shape[1], layer.n, step_mode="m")
+        spikes = spikes.view(example.STEPS, images, -1)
+    product = product.cuda().half()
+    product.weight.copy_(weight), product.bias.copy_(layer.bias)
+    neurons = neuron.LIFNode(tau=2.0, decay_input=False, v_reset=0.0, detach_reset=True, step_mode="m").eval()
+    if "cupy" in getattr(neurons, "supported_backends", ()):
+        neurons.backend = "cupy"
+
+    def theirs():
+        functional.reset_net(neurons)
+        return neurons(product(spikes))
+
+    show(f"{layer.name}, time, {spikingjelly_version()}", microseconds(graph_of(theirs)[0]), our_time, "us")
+    show(f"{layer.name}, peak, {spikingjelly_version()}", peak_bytes(theirs) / 1e6, our_peak, "MB")
+
+
+def fashion_mnist():
+    root = Path(__file__).resolve().parent.parent
+    spec = importlib.util.spec_from_file_location("fashion_mnist", root / "examples" / "06_fashion_mnist.py")
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    folder, device = root / "datasets" / "fashion_mnist_snn", torch.device("cuda")
+    network, _ = example.load_network(folder, device)
+    batches, _, _ = example.load_images(folder, Path("/nowhere"), 0, 1, device)
+    spikes = batches[0][1].repeat(1, 8, 1, 1, 1)
+    images = spikes.shape[1]
+    encoded = spiketune.encode(spikes.permute(0, 1, 3, 4, 2).reshape(example.STEPS, -1, spikes.shape[2]).contiguous(), "bitmap")
+    dense = spikes.flatten(0, 1).half()
+    header(f"Fashion-MNIST, {images} images, by layer: CUDA graph")
+    total = [0.0, 0.0]
+    with torch.no_grad():
+        for layer in network[1:]:
+            layer.dense_weight = layer.dense_weight.half()
+            step = compiled(lambda spikes, layer=layer: example.dense_layer(layer, spikes, None))
+            theirs = functools.partial(step, dense)
+            ours = functools.partial(example.encoded_layer, layer, encoded, images, "fused", None)
+            next_dense, next_encoded = theirs(), ours()
+            times = [microseconds(graph_of(call)[0]) for call in (theirs, ours)]
+            peaks = [peak_bytes(call) / 1e6 for call in (theirs, ours)]
+            total = [sum(pair) for pair in zip(total, times)]
+            show(f"{layer.name}, time", *times, "us")
+            show(f"{layer.name}, peak", *peaks, "MB")
+            if layer.name != "fc2":
+                with_spikingjelly(layer.name, functools.partial(spikingjelly_layer, layer, dense, images, times[1], peaks[1], example))
+            dense, encoded = next_dense, next_encoded
+        same = (dense.view(example.STEPS, images, -1).float().mean(0)[:, : example.CLASSES].argmax(1)
+                == encoded.view(example.STEPS, images, -1).float().mean(0)[:, : example.CLASSES].argmax(1)).float().mean().item()
+        show("all layers, time", *total, "us")
+        print(f"{same:.2%} of the images classified alike")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--blocks", type=int, default=4)
     parser.add_argument("--batch", type=int, default=64)
-    for name in ("inference", "train", "layers"):
+    parser.add_argument("--weight-bits", type=int, choices=(8, 4))
+    for name in ("inference", "layers", "train", "fashion-mnist"):
         parser.add_argument(f"--{name}", action="store_true")
     options = parser.parse_args()
     if not torch.cuda.is_available() or spiketune.cuda_unavailable_reason():
         return print("skipped: " + (spiketune.cuda_unavailable_reason() or "this PyTorch has no CUDA"))
-    everything = not (options.inference or options.train or options.layers)
+    everything = not (options.inference or options.train or options.layers or options.fashion_mnist or options.weight_bits)
     torch.manual_seed(1)
     x = (torch.rand((STEPS, options.batch * TOKENS, CHANNELS), device="cuda") < DENSITY).half()
     network, densities = make_network(options.blocks, x, torch.Generator().manual_seed(1))
     print(f"{torch.cuda.get_device_name()}, PyTorch {torch.__version__}; spikes into the layers: {min(densities):.1%} to {max(densities):.1%}")
     if options.inference or everything:
         inference(x, network)
+    for bits in (options.weight_bits,) if options.weight_bits else (8, 4) if everything else ():
+        rounded, _ = make_network(options.blocks, x, torch.Generator().manual_seed(1), normal_weights)
+        inference(x, rounded, bits)
     if options.layers or everything:
-        layers(x, network)
+        layers(x, network, options.weight_bits)
     if options.train or everything:
         training(x, network)
+    if options.fashion_mnist or everything:
+        fashion_mnist()
 
 
 if __name__ == "__main__":

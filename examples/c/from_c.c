@@ -74,6 +74,14 @@ int main(void) {
                       SPIKETUNE_U8));
   if (memcmp(in_one_step, in_two, sizeof in_two) != 0) return 1;
   spiketune_encoded_free(next);
+  /* The same of W as integers: here they are what W is. */
+  int8_t integers[K * N];
+  for (k = 0; k < K * N; ++k) integers[k] = (int8_t)weights[k];
+  check(spiketune_spmm_lif(context, bitmap, integers, SPIKETUNE_S8, N, 1.0f, NULL, NULL, &neurons,
+                           NULL, NULL, SPIKETUNE_TIME_MAJOR, &next));
+  check(spiketune_decode(context, next, in_one_step, SPIKETUNE_U8));
+  if (memcmp(in_one_step, in_two, sizeof in_two) != 0) return 1;
+  spiketune_encoded_free(next);
   spiketune_encoded_free(bitmap);
   /* Errors are codes, with a sentence. */
   spiketune_encoded* none = NULL;

@@ -22,13 +22,13 @@ from typing import Any, Callable, Literal, Optional
 
 from . import _core
 from ._arrays import DeviceArray, Where, device_of, is_contiguous, native, torch_of
-from ._core import Error
+from ._core import Error, QuantisedWeights
 from ._encoded import Encoded, RowOrder
 from ._program import plan, sweep, tune
 from ._report import Report
 
-__all__ = ["DeviceArray", "Encoded", "Error", "Report", "cuda_unavailable_reason", "encode", "formats", "im2col", "lif", "plan",
-           "spike_gradient", "spmm", "spmm_lif", "sweep", "tune", "weight_gradient"]
+__all__ = ["DeviceArray", "Encoded", "Error", "QuantisedWeights", "Report", "cuda_unavailable_reason", "encode", "formats", "im2col", "lif",
+           "plan", "quantize", "spike_gradient", "spmm", "spmm_lif", "sweep", "tune", "weight_gradient"]
 
 Kind = Literal["binary", "graded2", "graded"]
 
@@ -97,15 +97,15 @@ def spmm(
 ) -> Any:
     """Y = S·W: [T * rows, N] in float32, rows in the order of the encoding. On a device nothing waits.
 
-    weights: [K, N] in float32, float16 or bfloat16, in the memory of the encoding. Sums are in float32.
+    weights: [K, N] in float32, float16 or bfloat16, in the memory of the encoding, or of quantize(). Sums are in float32;
+        on a device, of quantised weights and bits, exact.
     transposed: Sᵀ·W, [K, N], of W [T * rows, N]; for encodings as csc
-    out: an array to write into, float32 or of the type of W
+    out: an array to write into, float32 or of the type of W; float16 and bfloat16 too where W is quantised
     """
     if _as_they_are(stream, weights, out):
         made = _core.spmm(encoded._core, weights, out, transposed, None, None)
         return made if out is None else out
-    array, kept = native(weights, "W")
-    where = Where(weights, device_of(array), stream)
+    array, kept, where = _weights(encoded, weights, stream)
     steps, rows, k = encoded.shape
     height = k if transposed else steps * rows
     result, into = _result(where, array, weights, "W", "[T * rows, N]" if transposed else "[K, N]", out, lambda n: (height, n))
@@ -171,6 +171,35 @@ def spike_gradient(
     made = _core.spike_gradient(array, w, bits, factors, into, where.stream)
     del kept, kept_weights, kept_mask, kept_values
     return made if result is None else result if out is not None else _as_kind_of(gradient, result)
+
+
+def quantize(weights: Any, bits: Literal[8, 4] = 8, *, stream: Any = None) -> QuantisedWeights:
+    """Weights as integers, with one scale for each column: the largest of a column becomes 127 (8 bits) or 7 (4), others
+    the nearest integer. spmm() and spmm_lif() take them in place of W, on a device at twice the rate of float16.
+
+    weights: [K, N] in float32, float16 or bfloat16; the result is in their memory, and in the order that products read,
+        whatever becomes of them. Waits for a device.
+
+    The result has `bits`, `shape`, `device`, `integers` [K, N] in int8 and `scales` [N] in float32, both copied into
+    NumPy's arrays, and what it lost: `relative_error`, ‖W - scales·integers‖ / ‖W‖, and `largest_error`, of an element.
+    Throws Error for other types, shapes and bits, and where an element is not finite.
+    """
+    if _as_they_are(stream, weights):
+        return _core.quantize(weights, bits, None)
+    array, kept = native(weights, "W")
+    result = _core.quantize(array, bits, Where(weights, device_of(array), stream).stream)
+    del kept
+    return result
+
+
+def _weights(encoded: Encoded, weights: Any, stream: Any) -> tuple[Any, Any, Where]:
+    """The weights as _core takes them, what must live as long as the call, and where it runs."""
+    if not isinstance(weights, QuantisedWeights):
+        array, kept = native(weights, "W")
+        return array, kept, Where(weights, device_of(array), stream)
+    storage = encoded._core.storage if encoded.device >= 0 else None
+    where = Where(storage, encoded.device, encoded._core.stream if stream is None and torch_of(storage) is None else stream)
+    return weights, None, where
 
 
 def _as_they_are(stream: Any, *arrays: Any) -> bool:
@@ -279,8 +308,9 @@ def spmm_lif(
     the next layer takes as it is. Neither currents nor dense spikes are ever in memory. On a device nothing waits.
 
     encoded: S [T, rows, K], a bitmap of binary spikes, in either row order
-    weights: [K, N], in the memory of the encoding; float16 or bfloat16, on the host float32 too. Sums are in float32.
-        On a device N must be a multiple of 8
+    weights: [K, N], in the memory of the encoding; float16 or bfloat16, on the host float32 too, or of quantize(), then
+        scale multiplies their scales. Sums are in float32, of quantised weights exact. On a device N must be a multiple
+        of 8
     scale: a number, or float32 [N]; bias: float32 [N]
     leak, gain, threshold, reset, reset_value, convention: of the neurons, as lif()
     state: membranes [rows, N] in float32 before the first step, overwritten by those after the last; default: at rest
@@ -297,8 +327,7 @@ def spmm_lif(
         return Encoded(_core.spmm_lif(encoded._core, weights, *options, scale, bias, state, order, None, None))
     if state is not None and not is_contiguous(state):
         raise Error("state must be contiguous")
-    array, kept = native(weights, "W")
-    where = Where(weights, device_of(array), stream)
+    array, kept, where = _weights(encoded, weights, stream)
     natives = [(None, None) if given is None else native(given, what)
                for given, what in ((per_channel, "scale"), (bias, "bias"), (state, "state"))]
     core = _core.spmm_lif(encoded._core, array, *options, scale if per_channel is None else natives[0][0], natives[1][0], natives[2][0],

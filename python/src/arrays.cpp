@@ -218,6 +218,7 @@ nb::dlpack::dtype dlpack_type(DType type, bool device) {
   using Code = nb::dlpack::dtype_code;
   const auto code = [&] {
     if (type == DType::f16 || type == DType::f32) return Code::Float;
+    if (type == DType::s8) return Code::Int;
     return type == DType::bf16 && device ? Code::Bfloat : Code::UInt;
   };
   return {static_cast<std::uint8_t>(code()), static_cast<std::uint8_t>(bits_of(type)), 1};

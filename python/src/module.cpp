@@ -17,6 +17,7 @@
 #include "spiketune/encoders/bitmap.hpp"
 #include "spiketune/encoders/dense.hpp"
 #include "spiketune/encoders/lif.hpp"
+#include "spiketune/kernels/lif_gradient.hpp"
 
 namespace spiketune::python {
 namespace {
@@ -215,6 +216,72 @@ WeightView weight_view(const ArrayIn& array, const char* shape_in_words) {
           static_cast<std::uint32_t>(array.shape[1]), array.space()};
 }
 
+/// Quantised weights, and whose array they were made of.
+struct Quantised {
+  PreparedWeights made;
+  const ExchangeApi* torch;
+};
+
+struct WeightsIn {
+  ArrayIn array;  ///< of quantised weights: where they are
+  WeightView view;
+  Workspace prepared;
+};
+
+WeightsIn weights_in(nb::handle weights, const char* shape_in_words) {
+  WeightsIn result;
+  const Quantised* quantised = nullptr;
+  if (nb::try_cast(weights, quantised)) {
+    const PreparedWeights& made = quantised->made;
+    result.view = made.weights.view;
+    result.prepared = made.prepared.workspace();
+    if (const auto* cuda = std::get_if<CudaContext>(&made.context)) {
+      result.array.device = cuda->device;
+    }
+    result.array.torch = quantised->torch;
+    return result;
+  }
+  result.array = array_in(weights, "W");
+  result.view = weight_view(result.array, shape_in_words);
+  return result;
+}
+
+Quantised quantize_array(nb::handle weights, int bits, Stream stream) {
+  if (bits != 8 && bits != 4) {
+    throw Error(ErrorCode::invalid_argument, "bits must be 8 or 4, not " + std::to_string(bits));
+  }
+  const ArrayIn in = array_in(weights, "W");
+  const WeightView w = weight_view(in, "[K, N]");
+  const Context context = context_of(in, stream);
+  return run_on(context, [&] {
+    return Quantised{quantize_any(context, w, bits == 8 ? DType::s8 : DType::s4), in.torch};
+  });
+}
+
+/// The integers as int8 [K, N], or the scales as float32 [N], in NumPy arrays.
+nb::object part_of(const Quantised& quantised, bool scales) {
+  const WeightView& view = quantised.made.weights.view;
+  const DeviceGuard guard(quantised.made.context);
+  std::vector<std::byte> bytes(scales ? view.n * sizeof(float) : view.bytes());
+  visit_context(quantised.made.context, [&](const auto& here) {
+    if (bytes.empty()) return;
+    copy(here, bytes.data(), scales ? static_cast<const void*>(view.scales) : view.data,
+         bytes.size());
+    synchronize(here);
+  });
+  if (scales) {
+    Numpy result = make_array(DType::f32, {view.n});
+    std::copy(bytes.begin(), bytes.end(), static_cast<std::byte*>(result.data()));
+    return nb::cast(result);
+  }
+  Numpy result = make_array(DType::s8, {view.k, view.n});
+  auto* integers = static_cast<std::int8_t*>(result.data());
+  for (std::uint64_t i = 0; i < std::uint64_t{view.k} * view.n; ++i) {
+    integers[i] = static_cast<std::int8_t>(load_integer(bytes.data(), view.type, i));
+  }
+  return nb::cast(result);
+}
+
 /// dY
 GradientView gradient_view(const ArrayIn& array) {
   array.check_matrix("the gradient", "[T * rows, N]");
@@ -262,13 +329,15 @@ Result result_matrix(const ArrayIn& like, const char* what, nb::handle output, s
 
 nb::object spmm(const AnyEncoded& encoded, nb::handle weights, nb::handle output, bool transposed,
                 Stream stream, nb::object allocate) {
-  const ArrayIn in = array_in(weights, "W");
-  const WeightView w = weight_view(in, transposed ? "[T * rows, N]" : "[K, N]");
+  const WeightsIn weights_here = weights_in(weights, transposed ? "[T * rows, N]" : "[K, N]");
+  const ArrayIn& in = weights_here.array;
+  const WeightView& w = weights_here.view;
   const Context context = context_of(in, stream);
   const std::uint64_t m = transposed ? encoded.layout().k() : encoded.layout().m();
   const Result y = result_matrix(in, "W", output, m, w.n);
   const Allocate memory = allocator(context, in, std::move(allocate));
-  run_on(context, [&] { encoded.spmm(context, w, y.view, transposed, memory); });
+  run_on(context,
+         [&] { encoded.spmm(context, w, y.view, transposed, memory, weights_here.prepared); });
   return y.object;
 }
 
@@ -421,8 +490,9 @@ std::unique_ptr<AnyEncoded> fire_product(const AnyEncoded& encoded, nb::handle w
                                          const std::string& row_order, Stream stream,
                                          nb::object allocate) {
   const LifParams params = lif_params(leak, gain, threshold, reset, reset_value, convention);
-  const ArrayIn in = array_in(weights, "W");
-  const WeightView w = weight_view(in, "[K, N]");
+  const WeightsIn weights_here = weights_in(weights, "[K, N]");
+  const ArrayIn& in = weights_here.array;
+  const WeightView& w = weights_here.view;
   const auto rows = static_cast<std::size_t>(encoded.layout().shape.rows);
   LifInput input;
   ArrayIn scales, offsets, membranes;
@@ -441,8 +511,94 @@ std::unique_ptr<AnyEncoded> fire_product(const AnyEncoded& encoded, nb::handle w
   const RowOrder order = parse_row_order(row_order);
   const Context context = context_of(in, stream);
   const Allocate room = allocator(context, in, std::move(allocate));
-  return run_on(context,
-                [&] { return encoded.spmm_lif(context, w, input, params, memory, order, room); });
+  return run_on(context, [&] {
+    return encoded.spmm_lif(context, w, input, params, memory, order, room, weights_here.prepared);
+  });
+}
+
+/// Bits of time-major rows [T, rows, ceil(n / 32)] in memory of the caller's, like `like`.
+std::uint32_t* words_in(nb::handle given, const char* what, const SpikeShape& shape,
+                        const ArrayIn& like, ArrayIn& array) {
+  array = array_in(given, what);
+  const std::vector<std::size_t> expected{shape.timesteps, static_cast<std::size_t>(shape.rows),
+                                          static_cast<std::size_t>(ceil_div(shape.k, 32))};
+  if (array.shape != expected || array.type != DType::bit || array.device != like.device ||
+      array.keep.is_valid()) {
+    throw Error(ErrorCode::invalid_argument,
+                std::string(what) + " must be contiguous uint32 of the shape [T, rows, " +
+                    std::to_string(expected[2]) + "], in the memory of W");
+  }
+  return static_cast<std::uint32_t*>(array.data);
+}
+
+/// spmm_lif() from bits to bits in memory of the caller's, [T, rows, words], time-major; `near`:
+/// where those of the surrogate go, if it is wanted.
+void fire_bits(nb::handle bits, std::uint32_t k, nb::handle weights, float leak, float gain,
+               float threshold, const std::string& reset, float reset_value,
+               const std::string& convention, nb::handle scale, nb::handle bias, nb::handle out,
+               nb::handle near, float width, Stream stream) {
+  const LifParams params = lif_params(leak, gain, threshold, reset, reset_value, convention);
+  const WeightsIn weights_here = weights_in(weights, "[K, N]");
+  const ArrayIn& in = weights_here.array;
+  const WeightView& w = weights_here.view;
+  ArrayIn words, scales, offsets, fired, close;
+  words = array_in(bits, "bits");
+  const SpikeShape given = words.spike_shape("bits");
+  const SpikeShape shape{given.timesteps, given.rows, k};
+  Bitmap bitmap = Bitmap::plan({shape}, {});
+  bitmap.words.data = words_in(bits, "bits", shape, in, words);
+  bitmap.status = reinterpret_cast<EncodeStatus*>(bitmap.words.data);  // which no product reads
+  LifInput input;
+  if (nb::isinstance<nb::float_>(scale) || nb::isinstance<nb::int_>(scale)) {
+    input.scale = nb::cast<float>(scale);
+  } else {
+    input.scales = floats(scale, "scale", {w.n}, "[N]", in, scales);
+  }
+  input.bias = floats(bias, "bias", {w.n}, "[N]", in, offsets);
+  const SpikeShape fired_shape{given.timesteps, given.rows, w.n};
+  const MutableSpikeView to{words_in(out, "out", fired_shape, in, fired),
+                            fired_shape,
+                            DType::bit,
+                            ValueKind::binary,
+                            RowOrder::time_major,
+                            in.space()};
+  LifSurrogate surrogate{nullptr, width};
+  if (!near.is_none()) surrogate.near = words_in(near, "near", fired_shape, in, close);
+  const Context context = context_of(in, stream);
+  run_on(context, [&] {
+    visit_context(context, [&](const auto& here) {
+      spiketune::spmm_lif(here, bitmap, w, input, params, {}, to, weights_here.prepared, surrogate);
+    });
+  });
+}
+
+/// lif_gradient() of a gradient [T, rows, N] into `out`, of the bits that fire_bits() wrote.
+void gradient_of_currents(nb::handle gradient, nb::handle spikes, nb::handle near, float leak,
+                          float gain, float threshold, const std::string& reset, float reset_value,
+                          const std::string& convention, float width, float factor, nb::handle out,
+                          Stream stream) {
+  const LifParams params = lif_params(leak, gain, threshold, reset, reset_value, convention);
+  const ArrayIn in = array_in(gradient, "the gradient");
+  const ArrayIn result = array_in(out, "out");
+  const CurrentView view{in.data, in.spike_shape("the gradient"), in.type, in.space()};
+  if (result.keep.is_valid() || result.shape != in.shape || result.type != in.type ||
+      result.device != in.device) {
+    throw Error(ErrorCode::invalid_argument, "out must be contiguous, and as the gradient");
+  }
+  ArrayIn fired, close;
+  const SpikeView bits{words_in(spikes, "spikes", view.shape, in, fired),
+                       view.shape,
+                       DType::bit,
+                       ValueKind::binary,
+                       RowOrder::time_major,
+                       view.space};
+  const LifSurrogate surrogate{words_in(near, "near", view.shape, in, close), width};
+  const Context context = context_of(in, stream);
+  run_on(context, [&] {
+    visit_context(context, [&](const auto& here) {
+      spiketune::lif_gradient(here, bits, surrogate, params, view, factor, result.data);
+    });
+  });
 }
 
 std::unique_ptr<AnyEncoded> windows(const AnyEncoded& encoded, std::uint32_t height,
@@ -474,7 +630,13 @@ NB_MODULE(_core, module) {
   nb::exception<Error>(module, "Error", PyExc_ValueError);
   module.def("format_names", &format_names);
   module.def("cuda_unavailable_reason", &why_no_cuda);
-  module.def("takes_as_it_is", [](nb::handle array) { return torch_api(array) != nullptr; });
+  module.def("takes_as_it_is", [](nb::handle array) {
+    const Quantised* quantised = nullptr;
+    if (torch_api(array) != nullptr) return true;
+    return nb::try_cast(array, quantised) && quantised->torch != nullptr;
+  });
+  module.def("quantize", &quantize_array, nb::arg("weights"), nb::arg("bits"),
+             nb::arg("stream").none());
   module.def("encode", &encode_array, nb::arg("spikes"), nb::arg("format"),
              nb::arg("params").none(), nb::arg("kind"), nb::arg("row_order"),
              nb::arg("encoded_order"), nb::arg("k").none(), nb::arg("capacity").none(),
@@ -498,6 +660,15 @@ NB_MODULE(_core, module) {
              nb::arg("convention"), nb::arg("scale"), nb::arg("bias").none(),
              nb::arg("state").none(), nb::arg("row_order"), nb::arg("stream").none(),
              nb::arg("allocate").none());
+  module.def("fire_bits", &fire_bits, nb::arg("bits"), nb::arg("k"), nb::arg("weights"),
+             nb::arg("leak"), nb::arg("gain"), nb::arg("threshold"), nb::arg("reset"),
+             nb::arg("reset_value"), nb::arg("convention"), nb::arg("scale"),
+             nb::arg("bias").none(), nb::arg("out"), nb::arg("near").none(), nb::arg("width"),
+             nb::arg("stream").none());
+  module.def("lif_gradient", &gradient_of_currents, nb::arg("gradient"), nb::arg("spikes"),
+             nb::arg("near"), nb::arg("leak"), nb::arg("gain"), nb::arg("threshold"),
+             nb::arg("reset"), nb::arg("reset_value"), nb::arg("convention"), nb::arg("width"),
+             nb::arg("factor"), nb::arg("out"), nb::arg("stream").none());
   module.def("im2col", &windows, nb::arg("encoded"), nb::arg("height"), nb::arg("width"),
              nb::arg("kernel_h"), nb::arg("kernel_w"), nb::arg("stride"), nb::arg("padding"),
              nb::arg("stream").none(), nb::arg("allocate").none());
@@ -506,6 +677,25 @@ NB_MODULE(_core, module) {
   nb::class_<DeviceMemory>(module, "DeviceMemory").def("data_ptr", [](const DeviceMemory& self) {
     return reinterpret_cast<std::uintptr_t>(self.block.data);
   });
+  nb::class_<Quantised>(module, "QuantisedWeights")
+      .def_prop_ro("bits",
+                   [](const Quantised& self) { return bits_of(self.made.weights.view.type); })
+      .def_prop_ro("shape",
+                   [](const Quantised& self) {
+                     const WeightView& view = self.made.weights.view;
+                     return nb::make_tuple(view.k, view.n);
+                   })
+      .def_prop_ro("device",
+                   [](const Quantised& self) {
+                     const auto* cuda = std::get_if<CudaContext>(&self.made.context);
+                     return cuda == nullptr ? -1 : cuda->device;
+                   })
+      .def_prop_ro("relative_error",
+                   [](const Quantised& self) { return self.made.weights.relative_error; })
+      .def_prop_ro("largest_error",
+                   [](const Quantised& self) { return self.made.weights.largest_error; })
+      .def_prop_ro("integers", [](const Quantised& self) { return part_of(self, false); })
+      .def_prop_ro("scales", [](const Quantised& self) { return part_of(self, true); });
   nb::class_<AnyEncoded>(module, "Encoded")
       .def_prop_ro("format", &AnyEncoded::format)
       .def_prop_ro("params", [](const AnyEncoded& self) { return self.params().dump(); })

@@ -206,3 +206,17 @@ def test_what_spmm_lif_cannot_do():
         spiketune.spmm_lif(spiketune.encode(spikes(), "bitmap"), integers(134, 9))
     with pytest.raises(spiketune.Error, match="memory of cuda"):
         spiketune.spmm_lif(spiketune.encode(spikes(), "bitmap"), torch.zeros(134, 8).half())
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+@pytest.mark.parametrize("shape, n", [((4, 300, 384), 1152), ((1, 70, 100), 136), ((6, 65, 200), 200)])
+def test_quantised_weights_are_the_hosts(bits, shape, n):
+    x, w, bias = spikes(shape, 0.2), torch.randn((shape[-1], n)).half(), torch.randn(n)
+    there, here = spiketune.quantize(w.cuda(), bits), spiketune.quantize(w.numpy(), bits)
+    assert there.device == x.device.index and (there.integers == here.integers).all() and (there.scales == here.scales).all()
+    assert there.relative_error == pytest.approx(here.relative_error)
+    exact = (x.flatten(0, 1).cpu().double() @ torch.from_numpy(here.integers).double()) * torch.from_numpy(here.scales)
+    torch.testing.assert_close(spiketune.spmm(spiketune.encode(x, "bitmap"), there).cpu().double(), exact, rtol=1e-5, atol=1e-5)
+    fired = spiketune.spmm_lif(spiketune.encode(x, "bitmap"), there, scale=0.3, bias=bias.cuda())
+    expected = spiketune.spmm_lif(spiketune.encode(x.cpu(), "bitmap"), here, scale=0.3, bias=bias)
+    assert (fired.decode().cpu() == torch.as_tensor(expected.decode())).all() and fired.nnz > 0

@@ -292,3 +292,141 @@ def test_the_readmes_example_runs(capsys):
     code = readme.split("## In PyTorch", 1)[1].split("```python\n", 1)[1].split("```", 1)[0]
     exec(code, {})  # noqa: S102
     assert "3.1%" in capsys.readouterr().out  # of float32
+
+
+class _DenseLif(nn.Module):
+    """nn.Linear and neurons, by PyTorch's own autograd."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x):
+        options = dict(zip(("leak", "gain", "threshold", "reset", "reset_value", "convention"), self.layer.neuron))
+        lif = st.SpikeLIF(surrogate_width=self.layer.surrogate_width, **options)
+        bias = 0 if self.layer.bias is None else self.layer.bias
+        return lif(self.layer.scale * (x @ self.layer.weight.t()) + bias)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"scale": 2.0, "reset": "soft", "bias": False},
+        {"reset_value": -0.25, "surrogate_width": 0.25},
+        {"convention": "snntorch", "gain": 1.0, "scale": 0.5},
+        {"convention": "snntorch", "gain": 1.0, "reset": "soft"},
+    ],
+)
+def test_fused_layers_are_linear_and_neurons(options):
+    layers = [st.SpikeLinearLIF(70, 64, **options), st.SpikeLinearLIF(32, 40, **options)]
+    for layer in layers:  # sums are exact, whatever their order
+        with torch.no_grad():
+            layer.weight.copy_(torch.randint(-4, 5, layer.weight.shape) / 8)
+            if layer.bias is not None:
+                layer.bias.copy_(torch.randint(-2, 5, layer.bias.shape) / 8)
+    dense = [_DenseLif(copy.deepcopy(layer)) for layer in layers]
+    x = spikes(4, 3, 5, 70, density=0.4)
+    grad = torch.randint(-4, 5, (4, 3, 5, 40)).float()
+
+    def run(first, second, cut, parameters):
+        given = x.clone().requires_grad_()
+        y = second(cut(first(given)))
+        y = y.dense() if isinstance(y, st.Spikes) else y
+        y.backward(grad)
+        return y.detach(), given.grad, [p.grad for p in parameters]
+
+    fused = run(*layers, lambda spikes: spikes.channels(32, 64), [p for layer in layers for p in layer.parameters()])
+    plain = run(*dense, lambda x: x[..., 32:], [p for layer in dense for p in layer.parameters()])
+    assert (fused[0] == plain[0]).all() and 0 < plain[0].mean() < 1
+    assert plain[1].any()
+    assert_same((fused[1], *fused[2]), (plain[1], *plain[2]))
+    with torch.no_grad():
+        assert (layers[1](layers[0](x).channels(32, 64)).dense() == plain[0]).all()
+
+
+def test_fused_layers_keep_bits():
+    layers = nn.Sequential(st.SpikeLinearLIF(256, 128), st.SpikeLinearLIF(128, 64))
+    parameters = {p.untyped_storage().data_ptr() for p in layers.parameters()}
+    saved = {}
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.update({t.data_ptr(): t.nbytes}) or t, lambda t: t):
+        fired = layers(spikes(4, 16, 256))
+    kept = sum(bytes for pointer, bytes in saved.items() if pointer not in parameters)
+    assert kept == 4 * 16 * (256 + 2 * 128 + 2 * 64) // 8
+    assert fired.shape == (4, 16, 64) and fired.carrier.untyped_storage().nbytes() == 4
+
+
+def test_fused_layers_with_an_older_pytorch(monkeypatch):
+    layer = st.SpikeLinearLIF(70, 40, scale=4.0, weight_bits=8)
+    x, grad = spikes(4, 9, 70, density=0.4), torch.randn(4, 9, 40)
+
+    def run():
+        layer.zero_grad()
+        fired = layer(x).dense()
+        fired.backward(grad)
+        return fired.detach(), layer.weight.grad.clone(), copy.copy(layer).freeze()(x).dense()
+
+    expected = run()
+    with monkeypatch.context() as older:
+        older.setattr(spiketune._core, "takes_as_it_is", lambda _: False)
+        for one, other in zip(run(), expected):
+            torch.testing.assert_close(one, other)
+    assert expected[0].any()
+
+
+def test_fused_layers_refuse():
+    layer = st.SpikeLinearLIF(64, 32)
+    for call, sentence in (
+        (lambda: layer(spikes(2, 3, 32)), "takes 64 inputs, not 32"),
+        (lambda: layer(spikes(64)), "not 1 dimension"),
+        (lambda: layer(spikes(2, 3, 64)).channels(8, 32), "multiples of 32, not at 8 and 32 of 32"),
+        (lambda: st.SpikeLinearLIF(8, 8, surrogate_width=0), "above 0, not 0"),
+        (lambda: st.SpikeLinearLIF(8, 8, weight_bits=3), "8 or 4, not 3"),
+    ):
+        with pytest.raises(spiketune.Error, match=sentence):
+            call()
+
+
+@pytest.mark.parametrize("bits, most", [(8, 0.01), (4, 0.15)])
+def test_weight_bits(bits, most):
+    torch.manual_seed(1)
+    layer = st.SpikeLinear(70, 24, weight_bits=bits, format="dense")
+    x, grad = spikes(4, 16, 70), torch.randn(4, 16, 24)
+    trained = layer(x)
+    trained.backward(grad)
+    # As if W had not been rounded; products are those of W rounded.
+    torch.testing.assert_close(layer.weight.grad, grad.flatten(0, 1).t() @ x.flatten(0, 1))
+    exact = nn.functional.linear(x, layer.weight, layer.bias)
+    assert 0 < (trained - exact).norm() / exact.norm() < most
+    torch.testing.assert_close(layer.freeze()(x), trained, rtol=1e-5, atol=1e-6)
+    assert 0 < layer.quantised.relative_error < most
+    with torch.no_grad():
+        layer.weight.mul_(2)
+    torch.testing.assert_close(layer(x), trained, rtol=1e-5, atol=1e-6)  # until it is frozen again
+    torch.testing.assert_close(layer.unfreeze()(x), layer.freeze()(x), rtol=1e-5, atol=1e-6)
+    with pytest.raises(spiketune.Error, match="weight_bits must be 8 or 4, not 2"):
+        st.SpikeLinear(8, 8, weight_bits=2)
+    fused = st.SpikeLinearLIF(70, 24, weight_bits=bits, scale=12.0)
+    expected = fused(x)
+    same = fused.freeze()(x).dense() == expected.dense()
+    assert same.float().mean() > 0.999 and expected.dense().any()  # within rounding of the threshold
+
+
+@pytest.mark.skipif(bool(spiketune.cuda_unavailable_reason()) or not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("steps, options", [(4, {}), (1, {}), (2, {"reset_value": -0.25}), (6, {"convention": "snntorch", "gain": 1.0})])
+def test_fused_layers_on_a_device(dtype, steps, options):
+    here = st.SpikeLinearLIF(96, 72, **options)
+    with torch.no_grad():
+        here.weight.copy_(torch.randint(-4, 5, here.weight.shape) / 8)
+        here.bias.copy_(torch.randint(-2, 5, here.bias.shape) / 8)
+    there = st.SpikeLinearLIF(96, 72, device="cuda", dtype=dtype, **options)
+    there.load_state_dict(here.state_dict())
+    x, grad = spikes(steps, 70, 96, density=0.3), torch.randint(-4, 5, (steps, 70, 72)).float()
+    given = x.to("cuda", dtype).requires_grad_()
+    expected, fired = here(x.requires_grad_()).dense(), there(given).dense()
+    expected.backward(grad)
+    fired.backward(grad.to("cuda", dtype))
+    assert (fired.cpu() == expected).all() and expected.any()
+    for one, other in ((given.grad, x.grad), (there.weight.grad, here.weight.grad), (there.bias.grad, here.bias.grad)):
+        torch.testing.assert_close(one.cpu().float(), other, rtol=2e-2, atol=2e-2 * other.abs().max().item())

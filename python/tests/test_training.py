@@ -146,3 +146,40 @@ def test_neurons_fire_into_a_format(name):
     assert (state == after).all()
     with pytest.raises(spiketune.Error, match="currents must have the shape"):
         spiketune.lif(currents[0, 0], format=name)
+
+
+@pytest.mark.parametrize("bits, top", [(8, 127), (4, 7)])
+def test_quantised_weights(bits, top):
+    w = np.random.default_rng(3).normal(size=(70, 24)).astype(np.float32)
+    w[:, 3] = 0
+    quantised = spiketune.quantize(w, bits)
+    scales = np.where(w.any(0), np.abs(w).max(0) / np.float32(top), np.float32(1)).astype(np.float32)
+    assert quantised.bits == bits and quantised.shape == (70, 24) and quantised.device == -1
+    assert (quantised.scales == scales).all()
+    assert (quantised.integers == np.rint(w / scales)).all() and quantised.integers.dtype == np.int8
+    back = quantised.scales * quantised.integers.astype(np.float64)
+    assert quantised.relative_error == pytest.approx(np.linalg.norm(w - back) / np.linalg.norm(w))
+    assert quantised.largest_error == pytest.approx(np.abs(w - back).max())
+    x = spikes()
+    integers = x.reshape(-1, 70).astype(np.int64) @ quantised.integers
+    for name in ("bitmap", "csr"):
+        np.testing.assert_allclose(spiketune.spmm(spiketune.encode(x, name), quantised), integers * scales, rtol=1e-5, atol=1e-5)
+    # Neurons of the exact sums: one rounding of the scale, one of the current.
+    scale = np.float32(0.75) * scales
+    currents = (scale.astype(np.float64) * integers + 0.25).astype(np.float32).reshape(4, 9, 24)
+    v, expected = np.zeros((9, 24), np.float32), []
+    for current in currents:
+        v = np.float32(0.5) * v + np.float32(0.5) * current
+        expected.append(v >= 1)
+        v = np.where(expected[-1], np.float32(0), v)
+    fired = spiketune.spmm_lif(spiketune.encode(x, "bitmap"), quantised, scale=0.75, bias=np.full(24, 0.25, np.float32))
+    assert (fired.decode() == np.array(expected)).all() and 0 < fired.nnz < fired.decode().size
+
+
+def test_quantize_refuses():
+    with pytest.raises(spiketune.Error, match="bits must be 8 or 4, not 5"):
+        spiketune.quantize(integers(70, 5), 5)
+    with pytest.raises(spiketune.Error, match="column 2 .* not finite"):
+        spiketune.quantize(np.where(np.arange(5) == 2, np.inf, integers(70, 5)).astype(np.float32))
+    with pytest.raises(spiketune.Error, match="K is 70"):
+        spiketune.spmm_lif(spiketune.encode(spikes(), "bitmap"), spiketune.quantize(integers(71, 8)))

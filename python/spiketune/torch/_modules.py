@@ -10,7 +10,7 @@ from torch.nn import functional
 
 import spiketune
 
-from ._ops import choose_format, conv2d, linear
+from ._ops import check_bits, choose_format, conv2d, linear, multiply_quantised, rounded
 
 LayerFormat = Literal["auto", "csr", "bitmap", "dense"]
 
@@ -41,6 +41,9 @@ class _Spiking:
     def _groups(self) -> int:
         return getattr(self, "groups", 1)
 
+    def _weight(self) -> Tensor:
+        return self.weight
+
     def _measure(self, spikes: Tensor, m: int, k: int) -> None:
         """Once, on the first spikes [rows, ..]: throws spiketune.Error where they are none, and chooses. Waits for a device.
         The product is M x K."""
@@ -57,7 +60,8 @@ class _Spiking:
         if self._weight_kn is not None:
             weight = self._weight_kn[group].t()
         else:
-            weight = self.weight if self.weight.dim() == 2 else self.weight.flatten(1)
+            weight = self._weight()
+            weight = weight if weight.dim() == 2 else weight.flatten(1)
             if self._groups() > 1:
                 weight = weight.chunk(self._groups())[group]
         return linear(spikes, weight, bias, self.chosen or "csr", self.mask_input_grad)
@@ -69,12 +73,18 @@ class SpikeLinear(_Spiking, nn.Linear):
     format: "auto" measures the first batch, once, and keeps its choice (`chosen`); under torch.compile, without a
         batch before, csr
     mask_input_grad: the gradient of the input is 0 where there was no spike
+    weight_bits: 8 or 4: products are those of W rounded to integers with a scale for each output, as spiketune.quantize()
+        rounds it. Training rounds on every call, and the gradient passes to `weight` as if it had not been rounded;
+        freeze() keeps the integers, as `quantised`, which says what they lost, and products are of bits and integers
     """
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None, *,
-                 format: LayerFormat = "auto", mask_input_grad: bool = False):
+                 format: LayerFormat = "auto", mask_input_grad: bool = False, weight_bits: Optional[int] = None):
         super().__init__(in_features, out_features, bias, device, dtype)
         self._init_spiking(format, mask_input_grad)
+        check_bits(weight_bits)
+        self.weight_bits = weight_bits
+        self.quantised: Optional[spiketune.QuantisedWeights] = None
 
     @classmethod
     def from_linear(cls, linear: nn.Linear, **options: Any) -> "SpikeLinear":
@@ -83,7 +93,22 @@ class SpikeLinear(_Spiking, nn.Linear):
         layer.weight, layer.bias = linear.weight, linear.bias
         return layer.train(linear.training)
 
+    def freeze(self) -> "SpikeLinear":
+        if self.weight_bits is None:
+            return super().freeze()
+        self.quantised = spiketune.quantize(self.weight.detach().t().contiguous(), self.weight_bits)
+        return self
+
+    def unfreeze(self) -> "SpikeLinear":
+        self.quantised = None
+        return super().unfreeze()
+
+    def _weight(self) -> Tensor:
+        return self.weight if self.weight_bits is None else rounded(self.weight, self.weight_bits)
+
     def forward(self, spikes: Tensor) -> Tensor:
+        if self.quantised is not None:
+            return multiply_quantised(spikes, self.quantised, self.weight.dtype, self.bias)
         if spikes.dim() == 2:
             return self._multiply(spikes, bias=self.bias)
         product = self._multiply(spikes.reshape(-1, self.in_features), bias=self.bias)

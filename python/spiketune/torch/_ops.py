@@ -244,6 +244,31 @@ def _backward(ctx, grad, _):
 _linear.register_autograd(_backward, setup_context=_setup_context)
 
 
+def check_bits(bits: Optional[int]) -> None:
+    if bits not in (None, 8, 4):
+        raise spiketune.Error(f"weight_bits must be 8 or 4, not {bits}")
+
+
+def rounded(weight: Tensor, bits: int) -> Tensor:
+    """W [N, K] as spiketune.quantize() rounds it, with the gradient of W as it was."""
+    top = 127.0 if bits == 8 else 7.0
+    values = weight.detach().float()
+    scale = values.abs().amax(1, keepdim=True) / top
+    scale = torch.where(scale > 0, scale, 1.0)
+    integers = (values / scale).round().clamp(-top, top)
+    return weight + ((scale * integers).to(weight.dtype) - weight).detach()
+
+
+@torch.no_grad()
+def multiply_quantised(spikes: Tensor, weights: spiketune.QuantisedWeights, dtype: torch.dtype, bias: Optional[Tensor]) -> Tensor:
+    """S·W + bias in `dtype`, of spikes [.., K] as bits and quantised W [K, N]; no gradient."""
+    k, n = weights.shape
+    bitmap = spiketune.encode(spikes.detach().reshape(-1, k), "bitmap", wait=False)
+    result = torch.empty((*spikes.shape[:-1], n), dtype=dtype, device=spikes.device)
+    spiketune.spmm(bitmap, weights, out=result.view(-1, n))
+    return result if bias is None else result.add_(bias)
+
+
 def linear(spikes: Tensor, weight: Tensor, bias: Optional[Tensor], format: Format, mask_input_grad: bool) -> Tensor:
     """S·Wᵀ + bias: spike_linear of W as nn.Linear has it, [N, K]."""
     if not torch.compiler.is_compiling():
