@@ -10,6 +10,9 @@ std::string Expand::why_invalid(const EncodedLayout& layout, const WeightView& w
     return "tile_m must be 0, 64, 128 or 256";
   }
   if (tile_n != 0 && tile_n != 64 && tile_n != 128) return "tile_n must be 0, 64 or 128";
+  if (split < 0 || split > 2 || (split == 2 && (tile_m != 256 || tile_n != 64))) {
+    return "split must be 0 or 1, or 2 with tile_m 256 and tile_n 64";
+  }
   if (layout.value_type != DType::bit) return "spikes must be binary";
   if (weights.type != DType::f16 && weights.type != DType::bf16) return "W must be f16 or bf16";
   if (weights.n % 8 != 0) return "N must be a multiple of 8";
@@ -31,7 +34,7 @@ std::string ExpandBytes::why_invalid(const EncodedLayout& layout, const WeightVi
   if (!Expand::holds_weights(weights.k, tile_n)) {
     return "all rows of W lie in shared memory: K must be at most 1792, or 896 where tile_n is 128";
   }
-  return Expand{0, tile_n}.why_invalid(layout, weights, output);
+  return Expand{0, tile_n, 0}.why_invalid(layout, weights, output);
 }
 
 }  // namespace spiketune

@@ -26,14 +26,19 @@ struct Expand {
   /// where tile_n is 128).
   int tile_m = 0;
   int tile_n = 0;  ///< columns: 64 or 128, or 0: by the shape
+  /// Blocks, a cluster, that share a tile and take parts of K: 1, with tiles of 256 × 64 also 2, or
+  /// 0: by the shape. For a short S, whose tiles are too few for all multiprocessors.
+  int split = 0;
 
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
     visit("tile_m", self.tile_m);
     visit("tile_n", self.tile_n);
+    visit("split", self.split);
   }
   [[nodiscard]] static std::vector<Expand> all() {
-    return {{0, 0}, {256, 128}, {128, 128}, {256, 64}, {128, 64}, {64, 128}, {64, 64}};
+    return {{0, 0, 0},    {256, 128, 1}, {128, 128, 1}, {256, 64, 1},
+            {128, 64, 1}, {64, 128, 1},  {64, 64, 1},   {256, 64, 2}};
   }
   /// Whether K rows of W of so many columns fit into shared memory.
   [[nodiscard]] static bool holds_weights(std::uint32_t k, int tile_n) {

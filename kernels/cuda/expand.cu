@@ -53,16 +53,19 @@ int attribute(const CudaContext& context, cudaDeviceAttr which) {
   return value;
 }
 
+/// Where K is less, parts of it are over before they have begun.
+constexpr std::uint32_t least_split_k = 2048;
+
 /// Elements of Y that the busiest multiprocessor makes with those tiles.
-double busiest(const OutputView& output, int tile_m, int tile_n, int multiprocessors) {
-  const std::uint64_t columns = ceil_div(output.n, tile_n);
-  const std::uint64_t rows = ceil_div(output.m, tile_m);
+double busiest(const OutputView& output, const Expand& tiles, int multiprocessors) {
+  const std::uint64_t columns = ceil_div(output.n, tiles.tile_n);
+  const std::uint64_t rows = ceil_div(output.m, tiles.tile_m);
   // With W in shared memory a block keeps its columns.
   const std::uint64_t share = std::max<std::uint64_t>(multiprocessors / columns, 1);
-  const std::uint64_t tiles = tile_m == 64
+  const std::uint64_t turns = tiles.tile_m == 64
                                   ? ceil_div(rows, share) * ceil_div(columns, multiprocessors)
-                                  : ceil_div(rows * columns, multiprocessors);
-  return static_cast<double>(tiles) * tile_m * tile_n;
+                                  : ceil_div(rows * columns * tiles.split, multiprocessors);
+  return static_cast<double>(turns) * tiles.tile_m * tiles.tile_n / tiles.split;
 }
 
 /// Fills what the config leaves open: the tiles with the shortest time, if small ones are a little
@@ -70,29 +73,31 @@ double busiest(const OutputView& output, int tile_m, int tile_n, int multiproces
 Expand choose_tiles(const Expand& config, std::uint32_t k, const OutputView& output,
                     int multiprocessors) {
   struct Option {
-    int tile_m;
-    int tile_n;
+    Expand tiles;
     double slowness;
   };
   Expand best;
   double least = 0;
-  for (const Option option : {Option{256, 128, 1},
-                              {128, 128, 1.1},
-                              {256, 64, 1.1},
-                              {128, 64, 1.4},
-                              {64, 128, 1.08},
-                              {64, 64, 1.3}}) {
-    if (config.tile_m != 0 && config.tile_m != option.tile_m) continue;
-    if (config.tile_n != 0 && config.tile_n != option.tile_n) continue;
-    if (option.tile_m == 64 && !Expand::holds_weights(k, option.tile_n)) continue;
-    const double time =
-        busiest(output, option.tile_m, option.tile_n, multiprocessors) * option.slowness;
+  for (const Option& option : {Option{{256, 128, 1}, 1},
+                               {{128, 128, 1}, 1.1},
+                               {{256, 64, 1}, 1.1},
+                               {{128, 64, 1}, 1.4},
+                               {{64, 128, 1}, 1.08},
+                               {{64, 64, 1}, 1.3},
+                               {{256, 64, 2}, 1.3}}) {
+    const Expand& tiles = option.tiles;
+    if (config.tile_m != 0 && config.tile_m != tiles.tile_m) continue;
+    if (config.tile_n != 0 && config.tile_n != tiles.tile_n) continue;
+    if (config.split != 0 && config.split != tiles.split) continue;
+    if (tiles.tile_m == 64 && !Expand::holds_weights(k, tiles.tile_n)) continue;
+    if (tiles.split > 1 && k < least_split_k) continue;
+    const double time = busiest(output, tiles, multiprocessors) * option.slowness;
     if (best.tile_m == 0 || time < least) {
-      best = {option.tile_m, option.tile_n};
+      best = tiles;
       least = time;
     }
   }
-  return best;
+  return best.tile_m == 0 ? config : best;
 }
 
 template <class Format>
@@ -143,7 +148,7 @@ void spmm(const CudaContext& context, const Bytes& bytes, const WeightView& weig
   }
   require(reinterpret_cast<std::uintptr_t>(bytes.values.data) % 16 == 0,
           ErrorCode::invalid_argument, "expand_mma: bytes must be aligned to 16 bytes");
-  cuda::multiply(context, bytes, weights, output, {64, config.tile_n});
+  cuda::multiply(context, bytes, weights, output, {64, config.tile_n, 1});
 }
 
 }  // namespace spiketune

@@ -23,7 +23,8 @@ namespace spiketune {
 namespace cuda {
 namespace {
 
-constexpr int plan_warps = 2;
+/// Of a block. Four of K 2304 share a multiprocessor with 20 others.
+constexpr int plan_warps = 4;
 
 /// Columns that the units before `unit` have, those of each counted, at most.
 __device__ std::uint64_t columns_before(const Cvs& cvs, std::uint32_t unit) {
@@ -177,7 +178,8 @@ class StepsMade {
   static constexpr std::uint32_t batch_columns = batch_steps * step_columns;
   /// Of shared memory, two bytes each, for places, and as many for rows.
   static std::uint32_t capacity(const UnionSlab& slab) {
-    return static_cast<std::uint32_t>(ceil_div(slab.octets + 1, 2 * batch_steps)) * batch_columns;
+    return static_cast<std::uint32_t>(ceil_div(std::max(slab.octets, 1u), 2 * batch_steps)) *
+           batch_columns;
   }
 
   __device__ StepsMade(std::uint16_t* rows, std::uint32_t capacity)

@@ -162,6 +162,10 @@ void expand_on_hopper(const CudaContext& context, const Bitmap& bitmap, const We
     expand_resident(context, bitmap, weights, output, config.tile_n);
     return;
   }
+  if (config.split > 1) {
+    expand_split(context, bitmap, weights, output);
+    return;
+  }
   if (config.tile_m == 256 && config.tile_n == 128) {
     expand_tall(context, bitmap, weights, output);
     return;

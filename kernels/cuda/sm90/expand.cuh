@@ -73,7 +73,7 @@ struct TileCursor {
 /// The same with fewer loads: four lanes share two rows of each block, and each asks for another
 /// step's words of them, together whole sectors, four steps at a time, and gives them to the others
 /// when it is their turn. `sets` of four steps are on their way.
-template <int blocks, int sets>
+template <int blocks, int sets, class StepsOf = Steps>
 class FourStepCursor {
  public:
   /// As TileCursor's.
@@ -86,7 +86,7 @@ class FourStepCursor {
   /// Any rows that ascend: row_of(i) is the lane's row lane / 4 + i % 2 · 8 of its warp's 16 of
   /// block i / 2.
   template <class RowOf>
-  __device__ FourStepCursor(const Bitmap& bitmap, const Steps& steps, RowOf&& row_of)
+  __device__ FourStepCursor(const Bitmap& bitmap, const StepsOf& steps, RowOf&& row_of)
       : bitmap_(&bitmap), steps_(steps) {
     const std::uint64_t last = bitmap.layout.m() - 1;
 #pragma unroll
@@ -185,7 +185,7 @@ class FourStepCursor {
   const Bitmap* bitmap_;
   const std::uint32_t* first_;             // words of the lane's first row
   std::uint32_t further_[2 * blocks - 1];  // from there on, those of its others
-  Steps steps_;
+  StepsOf steps_;
   std::uint32_t step_[sets];  // whose words the lane has
   std::uint32_t words_[sets][2 * blocks][2];
 };
@@ -262,6 +262,10 @@ inline CUtensorMap map_weights(const Bytes&, const WeightView& weights) {
 /// The product with tiles of 256 × 128.
 void expand_tall(const CudaContext& context, const Bitmap& bitmap, const WeightView& weights,
                  const OutputView& output);
+
+/// The product with tiles of 256 × 64, K in two parts.
+void expand_split(const CudaContext& context, const Bitmap& bitmap, const WeightView& weights,
+                  const OutputView& output);
 
 /// The product with all rows of W of a block's columns in shared memory, where
 /// Expand::holds_weights().
