@@ -173,6 +173,7 @@ __global__ void __launch_bounds__(strip_threads, 2 * pack_blocks_per_sm)
       mine.bits.before[lane] = warp_exclusive_sum(count);
       __syncwarp();
       store_lengths<storage>(out, strip, mine.bits);
+      __syncwarp();  // the next strip's words come to the same place
     }
     index = last ? index - part + stride : index + 1;
     part = last ? 0 : part + 1;
