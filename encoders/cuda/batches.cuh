@@ -417,7 +417,7 @@ void launch_strips(const CudaContext& context, const TileTask& task,
   if (batches == 0) return;
   const std::size_t bytes = batch_strips * sizeof(typename Work::Member);
   allow_shared(encode_strips<Work>, bytes);
-  const unsigned blocks = std::min(batches, resident_strip_blocks(context, Work::blocks_per_sm));
+  const unsigned blocks = std::min(batches, resident_blocks(context, Work::blocks_per_sm));
   if (early) {
     launch_after_reset(context, encode_strips<Work>, blocks, crew_threads, bytes, task, emit,
                        batches);

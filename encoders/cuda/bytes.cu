@@ -64,7 +64,7 @@ void count(const CudaContext& context, const Bytes& bytes) {
   cuda::reset_status(context, bytes.status);
   if (bytes.values.size == 0) return;
   const auto blocks =
-      std::min<std::uint64_t>(cuda::resident_blocks(context),
+      std::min<std::uint64_t>(cuda::resident_blocks(context, cuda::full_blocks_per_sm),
                               ceil_div(bytes.values.size, std::uint64_t{16} * cuda::pack_threads));
   cuda::count_bytes<<<static_cast<unsigned>(blocks), cuda::pack_threads, 0, context.stream>>>(
       bytes.values, bytes.layout.kind, bytes.status);

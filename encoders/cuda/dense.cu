@@ -150,7 +150,7 @@ void launch_wide(const CudaContext& context, const SpikeView& spikes, const Dens
       {shape.timesteps, shape.rows, dense.layout.row_order, spikes.row_order},
       row_bytes(spikes.storage, shape.k) * 8 != std::uint64_t{shape.k} * bits_of(spikes.storage)};
   if (task.pieces == 0) return;
-  const auto blocks = std::min<std::uint64_t>(resident_blocks(context),
+  const auto blocks = std::min<std::uint64_t>(resident_blocks(context, full_blocks_per_sm),
                                               ceil_div(task.pieces, std::uint64_t{pack_threads}));
   with_storage(spikes.storage, [&]<DType storage>() {
     cast_wide<storage, T><<<static_cast<unsigned>(blocks), pack_threads, 0, context.stream>>>(

@@ -203,12 +203,8 @@ void measure_features(const CudaContext& context, const SpikeView& spikes, RowOr
                      {shape.timesteps, shape.rows, spikes.row_order, order}};
   fill(context, features, 0, sizeof(Features));
   if (bits.m == 0) return;
-  int multiprocessors = 0;
-  cuda::check(
-      cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, context.device));
-  const auto blocks = static_cast<unsigned>(
-      std::min<std::uint64_t>(ceil_div(bits.m, cuda::group_rows),
-                              std::uint64_t{4} * static_cast<unsigned>(multiprocessors)));
+  const auto blocks = static_cast<unsigned>(std::min<std::uint64_t>(
+      ceil_div(bits.m, cuda::group_rows), cuda::resident_blocks(context, 4)));
   const bool wide = bits.words_per_row() % 4 == 0 &&
                     reinterpret_cast<std::uintptr_t>(bits.words) % sizeof(uint4) == 0;
   const auto kernel = wide ? &cuda::measure<4> : &cuda::measure<1>;

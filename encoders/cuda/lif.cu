@@ -174,10 +174,8 @@ void launch_fire(const CudaContext& context, const LifTask& task) {
                       aligned(task.spikes) && aligned(task.state.before) &&
                       aligned(task.state.after);
   const std::uint64_t warps = task.shape.rows * ceil_div(task.shape.k, pieces ? 32 * columns : 32);
-  int multiprocessors = 0;
-  check(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, context.device));
   const auto blocks = static_cast<unsigned>(std::min<std::uint64_t>(
-      ceil_div(warps, threads / 32), static_cast<unsigned>(blocks_per_sm * multiprocessors)));
+      ceil_div(warps, threads / 32), resident_blocks(context, blocks_per_sm)));
   if (blocks == 0) return;
   if (pieces) {
     fire<T, columns><<<blocks, threads, 0, context.stream>>>(task);

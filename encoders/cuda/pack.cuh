@@ -197,12 +197,15 @@ inline void reset_status(const CudaContext& context, EncodeStatus* status) {
   check_launch();
 }
 
-/// Blocks of pack_threads threads that a device holds at once.
-inline unsigned resident_blocks(const CudaContext& context) {
+/// Blocks that a device holds at once.
+inline unsigned resident_blocks(const CudaContext& context, int per_multiprocessor) {
   int multiprocessors = 0;
   check(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, context.device));
-  return static_cast<unsigned>(multiprocessors) * (2048 / pack_threads);
+  return static_cast<unsigned>(multiprocessors * per_multiprocessor);
 }
+
+/// Blocks of pack_threads threads that a multiprocessor holds.
+inline constexpr int full_blocks_per_sm = 2048 / pack_threads;
 
 /// run.operator()<storage>() for the storage of spikes.
 template <class Run>

@@ -645,8 +645,7 @@ void encode(const CudaContext& context, const SpikeView& spikes, const Sell& sel
     const auto blocks =
         static_cast<unsigned>(ceil_div(ceil_div(tiles.tiles, tiles.parts), cuda::strip_warps));
     cuda::launch_after_reset(
-        context, kernel,
-        std::min(blocks, cuda::resident_strip_blocks(context, cuda::pack_blocks_per_sm)),
+        context, kernel, std::min(blocks, cuda::resident_blocks(context, cuda::pack_blocks_per_sm)),
         cuda::strip_threads, bytes, tiles, rows);
   });
   const bool narrow = sell.column_indices.type == DType::u16;

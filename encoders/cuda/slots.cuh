@@ -224,7 +224,7 @@ void run_slots(const CudaContext& context, DType storage, const TileTask& task, 
     const auto blocks =
         static_cast<unsigned>(ceil_div(ceil_div(task.tiles, task.parts), strip_warps));
     launch_after_reset(context, kernel,
-                       std::min(blocks, resident_strip_blocks(context, slot_blocks_per_sm<type>)),
+                       std::min(blocks, resident_blocks(context, slot_blocks_per_sm<type>)),
                        strip_threads, bytes, task, slots);
   });
 }

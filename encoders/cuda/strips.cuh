@@ -412,11 +412,4 @@ inline void check_strips(const TileTask& task) {
   }
 }
 
-/// Blocks that a device holds at once.
-inline unsigned resident_strip_blocks(const CudaContext& context, int per_multiprocessor) {
-  int multiprocessors = 0;
-  check(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, context.device));
-  return static_cast<unsigned>(multiprocessors * per_multiprocessor);
-}
-
 }  // namespace spiketune::cuda
