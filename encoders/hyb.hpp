@@ -2,9 +2,9 @@
 /// \file
 /// Spikes to HYB. See encoders/encode.hpp for the interface.
 ///
-/// Pack to bits, fill the slots of each row, count what is beyond them, find where the tail of each
-/// row begins, expand what is left of the bits into the tail. Offsets into the tail are 64-bit, so
-/// that any number of entries will do.
+/// Pack to bits, count what is beyond the slots of each row, find where its tail begins, expand the
+/// bits into the slots and the tail. Offsets into the tail are 64-bit, so that any number of
+/// entries will do.
 
 #include "spiketune/encoders/encode.hpp"
 #include "spiketune/formats/hyb.hpp"

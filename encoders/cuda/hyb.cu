@@ -1,197 +1,277 @@
 #include "spiketune/encoders/hyb.hpp"
 
+#include "spiketune/encoders/cuda/batches.cuh"
 #include "spiketune/encoders/cuda/decode.cuh"
-#include "spiketune/encoders/cuda/positions.cuh"
 #include "spiketune/encoders/cuda/slots.cuh"
 
-// One kernel fills the slots and keeps what has none as bits, another makes the tail of those.
-// Bytes: the input and the encoding once, and, of strips that have a tail, the bits (1/8 of u8)
-// twice, mostly in L2. Bound by memory.
+// Slots are where they are whatever the other rows hold, the tail follows that of the rows before:
+// strips of batches.cuh, whose units are the spikes without a slot. Bytes: the input once and the
+// encoding once. Bound by memory.
 
 namespace spiketune {
 namespace cuda {
 namespace {
 
-inline constexpr std::uint32_t tile_strips = 32;   ///< whose tails a block stores
-inline constexpr std::uint32_t region_tiles = 64;  ///< whose entries are added up, for the others
-
-/// The tail on its way from one kernel to the other.
-struct TailBits {
-  std::uint32_t* words;    ///< [strips · words of a strip]; written where there is a tail
-  std::uint32_t* entries;  ///< [strips]
-  std::uint64_t* tiles;    ///< [tiles]: their entries
-  std::uint64_t* regions;  ///< [regions]
+/// A unit is a spike of the tail.
+struct EmitHyb {
+  static constexpr bool each_spike = false;
+  Hyb hyb;
+  ValueSource source;
+  /// [strips]: 2 · spikes + 1 of those that are packed, else 0; null unless rows have several.
+  std::uint32_t* spikes;
 };
 
-struct HybSlots {
-  Hyb format;
-  ValueSource source;
-  TailBits tail;
+/// Bits of a strip; `before` counts spikes.
+template <DType storage>
+struct alignas(16) HybSlot : StripMemory<storage> {
+  std::uint32_t total;    ///< spikes
+  std::uint32_t earlier;  ///< spikes of the row in earlier strips
+};
 
-  /// Keeps the spikes beyond the slots of their rows, in place and for the other kernel.
-  template <DType storage, class Start>
-  __device__ std::uint32_t rest(const Strip& strip, std::uint32_t index, const SlotRange& range,
-                                const StripUnits<storage>& units, Start&& start_of) const {
-    constexpr std::uint32_t owned = owned_words<storage>;
+template <DType input, DType storage>
+struct alignas(16) HybCrewMember {
+  HybSlot<storage> slots[strip_slots];
+  uint4 raw[32 * lane_pieces<input>];  ///< what comes next of the input
+  std::uint32_t starts[strip_words<storage> + 1];
+  alignas(16) std::uint16_t staged[strip_window<storage> + 8];
+};
+
+/// Spikes of a row in the strips before one, each of which is packed or will be soon: blocks take
+/// strips in order. All lanes call.
+__device__ inline std::uint32_t spikes_earlier(std::uint32_t* spikes, std::uint32_t first,
+                                               std::uint32_t strip) {
+  using Counter = atomics::atomic_ref<std::uint32_t, atomics::thread_scope_device>;
+  std::uint32_t sum = 0;
+  for (std::uint32_t other = first + threadIdx.x % 32; other < strip; other += 32) {
+    std::uint32_t found = 0;
+    while (found == 0) found = Counter(spikes[other]).load(atomics::memory_order_relaxed);
+    sum += found / 2;
+  }
+  __syncwarp();
+  return warp_sum(sum);
+}
+
+/// Quick strips are as long as those of bytes at least, so that few rows have several.
+template <DType storage, bool quick>
+inline constexpr DType strips_as = quick&& bits_of(storage) > 8 ? DType::u8 : storage;
+
+/// How a warp turns a strip of rows into slots and units of the tail; see RowStrips.
+template <DType input, bool quick>
+struct HybStrips {
+  static constexpr DType storage = strips_as<input, quick>;
+  using Emit = EmitHyb;
+  using Member = HybCrewMember<input, storage>;
+  using Slot = HybSlot<storage>;
+  static constexpr int blocks_per_sm = 2;
+  static constexpr std::uint32_t owned = owned_words<storage>;
+
+  static __device__ void load(const TileTask& task, const Strip& strip, Member& mine) {
+    if constexpr (quick) SharedPieces<input>{mine.raw}.load(task, stretch(strip, 0));
+  }
+  static __device__ void pack(const TileTask& task, const Strip& strip, Member& mine, Slot& slot,
+                              const Emit&) {
+    constexpr std::uint32_t stretches = strip_words<storage> / strip_words<input>;
+    const SharedPieces<input> pieces{mine.raw};
+#pragma unroll
+    for (std::uint32_t i = 0; i < stretches; ++i) {
+      const Strip here = quick ? stretch(strip, i) : strip;
+      pack_strip<input, quick>(task, here, pieces, slot.words + i * strip_words<input>);
+      if constexpr (quick) {
+        if (i + 1 < stretches) SharedPieces<input>{mine.raw}.load(task, stretch(strip, i + 1));
+      }
+    }
+  }
+  /// Units of the rows that the lane looks at.
+  static __device__ std::uint32_t count(const TileTask& task, const Strip& strip, Slot& slot,
+                                        const Emit& emit, Tally* tally) {
     const std::uint32_t lane = threadIdx.x % 32;
-    std::uint32_t entries = 0;
-    if (!range.all_fit) {
-      std::uint32_t rank = units.memory->before[lane];
-#pragma unroll 1
-      for (std::uint32_t i = 0; i < owned; ++i) {
-        const std::uint32_t w = lane * owned + i;
-        std::uint32_t word = strip.words[w];
-        const std::uint32_t ordinal =
-            strip.one_row() ? range.before + rank : rank - start_of(strip.row_of(32 * w));
-        rank += count_bits(word);
-        for (std::uint32_t slot = ordinal; slot < range.width && word != 0; ++slot) {
-          word &= word - 1;
-        }
-        strip.words[w] = word;
-        entries += count_bits(word);
+    std::uint32_t words[owned];
+    load_words<owned>(slot.words + lane * owned, words);
+    std::uint32_t count = 0;
+#pragma unroll
+    for (std::uint32_t i = 0; i < owned; ++i) count += count_bits(words[i]);
+    tally->spikes += count;
+    const std::uint32_t before = warp_exclusive_sum(count);
+    const std::uint32_t total = __shfl_sync(all_lanes, before + count, 31);
+    slot.before[lane] = before;
+    const std::uint32_t width = emit.hyb.width();
+    const auto beyond = [&](std::uint32_t spikes) { return spikes > width ? spikes - width : 0; };
+    std::uint32_t earlier = 0;
+    if (task.parts > 1 && strip.rows != 0) {
+      wait_for_reset();
+      const auto row = static_cast<std::uint32_t>(strip.first_row) * task.parts;
+      const std::uint32_t index = row + strip.first_word / task.part_words;
+      if (lane == 0) {
+        atomics::atomic_ref<std::uint32_t, atomics::thread_scope_device>(emit.spikes[index])
+            .store(2 * total + 1, atomics::memory_order_relaxed);
+      }
+      earlier = spikes_earlier(emit.spikes, row, index);
+    }
+    if (lane == 0) {
+      slot.total = total;
+      slot.earlier = earlier;
+    }
+    if (strip.one_row()) return lane == 0 ? beyond(earlier + total) - beyond(earlier) : 0;
+    __syncwarp();
+    const StripUnits<storage> units{total, &slot, nullptr};
+    std::uint32_t tail = 0;
+    for (std::uint32_t row = lane; row < strip.rows; row += 32) {
+      const std::uint32_t last = (row + 1) * strip.words_per_row - 1;
+      tail += beyond(units.before_word(last) + count_bits(slot.words[last]) -
+                     units.before_word(row * strip.words_per_row));
+    }
+    return tail;
+  }
+  static __device__ void keep(Slot&, std::uint32_t) {}
+
+  /// Writes the slots of a strip, and its units, of which there are `tail`.
+  static __device__ void store(const TileTask& task, const Strip& strip, Member& mine, Slot& slot,
+                               const Emit& emit, std::uint32_t tail, std::uint64_t first) {
+    const std::uint32_t lane = threadIdx.x % 32;
+    const std::uint32_t width = emit.hyb.width();
+    const StripUnits<storage> spikes{slot.total, &slot, mine.staged};
+    if (quick && strip.one_row() && tail != 0 && slot.total - tail <= strip_window<storage>) {
+      store_row(strip, slot, emit, spikes, first);
+      return __syncwarp();  // the slot is packed anew
+    }
+    SlotRange range{width, slot.earlier, 0, strip.rows * width, tail == 0};
+    if (strip.one_row()) {
+      const std::uint32_t after = slot.earlier + slot.total;
+      const bool last = strip.first_word + strip.words_per_row == task.words_per_row;
+      range.all_fit = after <= width;
+      range.begin = std::min(range.before, width);
+      range.end = last ? width : std::min(after, width);
+    } else {
+      for (std::uint32_t row = lane; row < strip.rows; row += 32) {
+        mine.starts[row] = spikes.before_word(row * strip.words_per_row);
       }
       __syncwarp();
-      const auto* from = reinterpret_cast<const uint4*>(strip.words);
-      auto* to = reinterpret_cast<uint4*>(tail.words + std::uint64_t{index} * strip_words<storage>);
-#pragma unroll
-      for (std::uint32_t i = lane; i < strip_words<storage> / 4; i += 32) to[i] = from[i];
-      __syncwarp();  // the next strip's words come to the same place
     }
-    const std::uint32_t all = range.all_fit ? 0 : warp_sum(entries);
-    if (lane == 0) {
-      tail.entries[index] = all;
-      if (all != 0) {
-        const std::uint32_t tile = index / tile_strips;
-        State(tail.tiles[tile]).fetch_add(all, atomics::memory_order_relaxed);
-        State(tail.regions[tile / region_tiles]).fetch_add(all, atomics::memory_order_relaxed);
+    const auto start_of = [&](std::uint32_t row) { return mine.starts[row]; };
+    fill_strip<storage, quick>(emit.hyb, emit.source, strip, range, spikes, start_of);
+    if (tail != 0 && first < emit.hyb.capacity) {
+      remove_slots(strip, range, slot, start_of);
+      store_tail(strip, emit, StripUnits<storage>{tail, &slot, mine.staged}, first);
+    }
+    __syncwarp();  // the slot is packed anew
+  }
+
+ private:
+  /// Part of a strip whose input comes together.
+  static __device__ Strip stretch(Strip strip, std::uint32_t i) {
+    if constexpr (input == storage) return strip;
+    const std::uint32_t begin = i * strip_words<input>;
+    const std::uint32_t total = strip.total_words();
+    strip.first_word += begin;
+    strip.words_per_row =
+        begin < total ? std::min(total - begin, std::uint32_t{strip_words<input>}) : 0;
+    strip.rows = 1;
+    return strip;
+  }
+  /// The row is longer than its slots: what has one and what has none are staged together.
+  static __device__ void store_row(const Strip& strip, const Slot& slot, const Emit& emit,
+                                   const StripUnits<storage>& units, std::uint64_t first) {
+    const Hyb& hyb = emit.hyb;
+    const std::uint32_t begin = std::min(slot.earlier, hyb.width());
+    const std::uint32_t slots = std::min(slot.total, hyb.width() - begin);
+    const std::uint64_t to = strip.first_row * hyb.width() + begin;
+    const std::uint64_t room = hyb.capacity > first ? hyb.capacity - first : 0;
+    const auto end = static_cast<std::uint32_t>(std::min<std::uint64_t>(units.total, slots + room));
+    const std::uint32_t shift = static_cast<std::uint32_t>(first - slots) % 8;  // that of the tail
+    for (std::uint32_t window = 0; window < units.total; window += strip_window<storage>) {
+      __syncwarp();
+      units.stage(shift, window);
+      __syncwarp();
+      std::uint32_t at = 0;
+      if (window == 0) {
+        for (std::uint32_t i = threadIdx.x % 32; i < slots; i += 32) {
+          store_index(hyb.column_indices, to + i, strip.first_column + units.staged[shift + i]);
+        }
+        at = slots;
       }
-    }
-    return entries;
-  }
-  __device__ void finish(std::uint32_t, std::uint32_t entries) const {
-    __syncthreads();  // spikes have been added up in the same shared word
-    add_to(&format.status->needed, entries);
-  }
-};
-
-/// Of a warp, in shared memory.
-template <DType storage>
-struct alignas(16) TailStager {
-  StripMemory<storage> bits;
-  std::uint16_t staged[strip_window<storage> + 8];
-};
-
-/// Entries of all tiles before one. All threads call.
-__device__ inline std::uint64_t entries_before(const TailBits& tail, std::uint32_t tile) {
-  __shared__ std::uint64_t sums[strip_warps];
-  const std::uint32_t region = tile / region_tiles;
-  std::uint64_t sum = 0;
-  for (std::uint32_t i = threadIdx.x; i < region; i += strip_threads) sum += tail.regions[i];
-  for (std::uint32_t i = region * region_tiles + threadIdx.x; i < tile; i += strip_threads) {
-    sum += tail.tiles[i];
-  }
-  for (int other = 16; other > 0; other /= 2) sum += __shfl_xor_sync(all_lanes, sum, other);
-  if (threadIdx.x % 32 == 0) sums[threadIdx.x / 32] = sum;
-  __syncthreads();
-  sum = 0;
-#pragma unroll
-  for (std::uint32_t warp = 0; warp < strip_warps; ++warp) sum += sums[warp];
-  return sum;
-}
-
-/// Stores the tail of one strip, which begins at `first`; `words` are the lane's.
-template <DType storage, bool pattern>
-__device__ void store_tail(const Strip& strip, const Hyb& hyb, const ValueSource& source,
-                           const std::uint32_t (&words)[owned_words<storage>], std::uint64_t first,
-                           std::uint32_t entries, TailStager<storage>& mine) {
-  constexpr std::uint32_t owned = owned_words<storage>;
-  const std::uint32_t lane = threadIdx.x % 32;
-  std::uint32_t count = 0;
-  __syncwarp();
-#pragma unroll
-  for (std::uint32_t i = 0; i < owned; ++i) {
-    mine.bits.words[lane * owned + i] = words[i];
-    count += count_bits(words[i]);
-  }
-  mine.bits.before[lane] = warp_exclusive_sum(count);
-  const StripUnits<storage> units{entries, &mine.bits, mine.staged};
-  store_strip<storage>(
-      units, first, hyb.capacity, pattern,
-      [&](std::uint64_t at, std::uint32_t unit) {
-        const std::uint64_t row = strip.first_row + strip.row_of(unit);
-        const std::uint32_t column = strip.column_of(unit);
-        hyb.tail_row_indices[at] = static_cast<std::uint32_t>(row);
-        store_index(hyb.tail_column_indices, at, column);
-        if constexpr (!pattern) source.copy_to(hyb.tail_values, at, row, column);
-      },
-      [&](std::uint64_t at, const uint4& eight) {
-        store_rows(strip, hyb.tail_row_indices.data, at, eight);
-        store_columns(strip, hyb.tail_column_indices, at, eight);
-      });
-}
-
-/// A block stores the tails of a tile, a warp those of every eighth strip.
-template <DType storage, bool pattern>
-__global__ void __launch_bounds__(strip_threads, bits_of(storage) < 8 ? 2 : 3)
-    store_tails(const __grid_constant__ TileTask task, const __grid_constant__ Hyb hyb,
-                const __grid_constant__ ValueSource source, const TailBits tail) {
-  constexpr std::uint32_t owned = owned_words<storage>;
-  constexpr std::uint32_t turns = tile_strips / strip_warps;
-  extern __shared__ uint4 shared[];
-  const std::uint32_t lane = threadIdx.x % 32;
-  const std::uint32_t warp = threadIdx.x / 32;
-  TailStager<storage>& mine = reinterpret_cast<TailStager<storage>*>(shared)[warp];
-  const std::uint32_t begin = blockIdx.x * tile_strips;
-  wait_for_reset();
-  const std::uint32_t of_lane = begin + lane < task.tiles ? tail.entries[begin + lane] : 0;
-  if (__any_sync(all_lanes, of_lane != 0) == 0) return;
-  const std::uint32_t before = warp_exclusive_sum(of_lane);
-  std::uint32_t words[turns][owned];
-#pragma unroll
-  for (std::uint32_t i = 0; i < turns; ++i) {
-    const std::uint32_t strip = warp + i * strip_warps;
-    const bool there = __shfl_sync(all_lanes, of_lane, static_cast<int>(strip)) != 0;
-    const std::uint32_t* from =
-        tail.words + std::uint64_t{begin + strip} * strip_words<storage> + lane * owned;
-    if (there) {
-      load_words<owned>(from, words[i]);
-    } else {
-#pragma unroll
-      for (std::uint32_t j = 0; j < owned; ++j) words[i][j] = 0;
+      const std::uint32_t until =
+          end > window ? std::min(end - window, std::uint32_t{strip_window<storage>}) : 0;
+      if (until <= at) continue;
+      const std::uint64_t place = first + window + at - slots;
+      store_window(
+          units.staged + shift + at - place % 8, place, until - at, true,
+          [&](std::uint64_t entry, std::uint32_t unit) { store_entry(strip, emit, entry, unit); },
+          [&](std::uint64_t entry, const uint4& eight) {
+            store_rows(strip, hyb.tail_row_indices.data, entry, eight);
+            store_columns(strip, hyb.tail_column_indices, entry, eight);
+          });
     }
   }
-  const std::uint64_t base = entries_before(tail, blockIdx.x);
-#pragma unroll
-  for (std::uint32_t i = 0; i < turns; ++i) {
-    const auto strip = static_cast<int>(warp + i * strip_warps);
-    const std::uint32_t entries = __shfl_sync(all_lanes, of_lane, strip);
-    const std::uint64_t first = base + __shfl_sync(all_lanes, before, strip);
-    if (entries == 0) continue;
-    store_tail<storage, pattern>(Strip(task, begin + static_cast<std::uint32_t>(strip), nullptr),
-                                 hyb, source, words[i], first, entries, mine);
+  static __device__ void store_entry(const Strip& strip, const Emit& emit, std::uint64_t at,
+                                     std::uint32_t unit) {
+    const Hyb& hyb = emit.hyb;
+    const std::uint64_t row = strip.first_row + strip.row_of(unit);
+    const std::uint32_t column = strip.column_of(unit);
+    hyb.tail_row_indices[at] = static_cast<std::uint32_t>(row);
+    store_index(hyb.tail_column_indices, at, column);
+    if constexpr (quick) return;
+    emit.source.copy_to(hyb.tail_values, at, row, column);
   }
+  /// Leaves the spikes that have no slot, and counts those.
+  template <class Start>
+  static __device__ void remove_slots(const Strip& strip, const SlotRange& range, Slot& slot,
+                                      Start&& start_of) {
+    const std::uint32_t lane = threadIdx.x % 32;
+    std::uint32_t rank = slot.before[lane];
+    std::uint32_t left = 0;
+#pragma unroll 1
+    for (std::uint32_t i = 0; i < owned; ++i) {
+      const std::uint32_t w = lane * owned + i;
+      std::uint32_t word = slot.words[w];
+      const std::uint32_t count = count_bits(word);
+      const std::uint32_t ordinal =
+          strip.one_row() ? range.before + rank : rank - start_of(strip.row_of(32 * w));
+      rank += count;
+      if (ordinal + count <= range.width) {
+        word = 0;
+      } else {
+        for (std::uint32_t at = ordinal; at < range.width; ++at) word &= word - 1;
+      }
+      left += count_bits(word);
+      slot.words[w] = word;
+    }
+    slot.before[lane] = warp_exclusive_sum(left);
+  }
+  static __device__ void store_tail(const Strip& strip, const Emit& emit,
+                                    const StripUnits<storage>& units, std::uint64_t first) {
+    const Hyb& hyb = emit.hyb;
+    store_strip<storage>(
+        units, first, hyb.capacity, quick || hyb.values.type == DType::bit,
+        [&](std::uint64_t at, std::uint32_t unit) { store_entry(strip, emit, at, unit); },
+        [&](std::uint64_t at, const uint4& eight) {
+          store_rows(strip, hyb.tail_row_indices.data, at, eight);
+          store_columns(strip, hyb.tail_column_indices, at, eight);
+        });
+  }
+};
+
+inline bool takes_rows(const TileTask& task, const Hyb& hyb) {
+  return is_quick(task) && hyb.values.type == DType::bit;
 }
 
-/// The workspace.
-struct Scratch {
-  Scratch(WorkspaceCarver& carver, DType storage, const TileTask& task)
-      : tiles(ceil_div(task.tiles, tile_strips)), states(tiles + ceil_div(tiles, region_tiles)) {
-    tail.words = carver.take<std::uint32_t>(task.tiles * 32 * owned_words_of(storage));
-    tail.entries = carver.take<std::uint32_t>(task.tiles);
-    tail.tiles = carver.take<std::uint64_t>(states);
-    tail.regions = tail.tiles + tiles;
-  }
-  std::uint64_t tiles;
-  std::uint64_t states;  ///< that are reset
-  TailBits tail{};
-};
+inline TileTask plan_hyb(const SpikeView& spikes, const Hyb& hyb) {
+  const RowOrder order = hyb.layout.row_order;
+  const TileTask longer = plan_tiles(
+      spikes, order, 1, 32 * std::max(owned_words_of(DType::u8), owned_words_of(spikes.storage)));
+  return takes_rows(longer, hyb) ? longer : plan_strips(spikes, order);
+}
+
+/// Words of the workspace: states of the batches, and the spikes of strips where rows have several.
+inline std::uint64_t hyb_states(const TileTask& task) {
+  return strip_states(task) + (task.parts > 1 ? ceil_div(task.tiles, 2) : 0);
+}
 
 }  // namespace
 }  // namespace cuda
 
 std::size_t encode_workspace_bytes(const CudaContext&, const SpikeView& spikes, const Hyb& hyb) {
   WorkspaceCarver carver;
-  cuda::Scratch(carver, spikes.storage, cuda::plan_strips(spikes, hyb.layout.row_order));
+  carver.take<std::uint64_t>(cuda::hyb_states(cuda::plan_hyb(spikes, hyb)));
   return carver.bytes();
 }
 
@@ -199,25 +279,22 @@ void encode(const CudaContext& context, const SpikeView& spikes, const Hyb& hyb,
             Workspace workspace) {
   check_encode(spikes, hyb, Space::device);
   WorkspaceCarver carver(workspace);
-  const RowOrder order = hyb.layout.row_order;
-  const ValueSource source = value_source(spikes, order);
-  cuda::TileTask task = cuda::plan_strips(spikes, order);
+  cuda::TileTask task = cuda::plan_hyb(spikes, hyb);
   cuda::check_strips(task);
-  const cuda::Scratch scratch(carver, spikes.storage, task);
+  const std::uint64_t states = cuda::hyb_states(task);
   task.status = hyb.status;
-  task.states = scratch.tail.tiles;
-  cuda::reset_tiles(context, task, scratch.states);
-  if (task.tiles == 0) return;
-  const bool pattern = hyb.values.type == DType::bit;
-  cuda::run_slots(context, spikes.storage, task, cuda::HybSlots{hyb, source, scratch.tail},
-                  pattern);
+  task.states = carver.take<std::uint64_t>(states);
+  cuda::reset_tiles(context, task, states);
+  const cuda::EmitHyb emit{
+      hyb, value_source(spikes, hyb.layout.row_order),
+      task.parts > 1 ? reinterpret_cast<std::uint32_t*>(task.states + cuda::strip_states(task))
+                     : nullptr};
   cuda::with_storage(spikes.storage, [&]<DType storage>() {
-    const auto kernel =
-        pattern ? cuda::store_tails<storage, true> : cuda::store_tails<storage, false>;
-    const std::size_t bytes = cuda::strip_warps * sizeof(cuda::TailStager<storage>);
-    cuda::allow_shared(kernel, bytes);
-    cuda::launch_after_reset(context, kernel, static_cast<unsigned>(scratch.tiles),
-                             cuda::strip_threads, bytes, task, hyb, source, scratch.tail);
+    if (cuda::takes_rows(task, hyb)) {
+      cuda::launch_strips<cuda::HybStrips<storage, true>>(context, task, emit);
+    } else {
+      cuda::launch_strips<cuda::HybStrips<storage, false>>(context, task, emit);
+    }
   });
 }
 
