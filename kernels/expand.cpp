@@ -13,6 +13,9 @@ std::string Expand::why_invalid(const EncodedLayout& layout, const WeightView& w
   if (split < 0 || split > 2 || (split == 2 && (tile_m != 256 || tile_n != 64))) {
     return "split must be 0 or 1, or 2 with tile_m 256 and tile_n 64";
   }
+  if (split == 2 && ceil_div(layout.k(), 32) % 2 != 0) {
+    return "with split 2 a row of S must be an even number of words of 32 columns";
+  }
   if (layout.value_type != DType::bit) return "spikes must be binary";
   if (weights.type != DType::f16 && weights.type != DType::bf16) return "W must be f16 or bf16";
   if (weights.n % 8 != 0) return "N must be a multiple of 8";

@@ -27,7 +27,8 @@ struct Expand {
   int tile_m = 0;
   int tile_n = 0;  ///< columns: 64 or 128, or 0: by the shape
   /// Blocks, a cluster, that share a tile and take parts of K: 1, with tiles of 256 × 64 also 2, or
-  /// 0: by the shape. For a short S, whose tiles are too few for all multiprocessors.
+  /// 0: by the shape. For a short S, whose tiles are too few for all multiprocessors; rows of S are
+  /// an even number of words of 32 columns, and nothing is skipped.
   int split = 0;
 
   template <class Self, class Visit>

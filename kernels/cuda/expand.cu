@@ -53,8 +53,14 @@ int attribute(const CudaContext& context, cudaDeviceAttr which) {
   return value;
 }
 
-/// Where K is less, parts of it are over before they have begun.
-constexpr std::uint32_t least_split_k = 2048;
+/// Whether parts of K may be better than all of it: if it is small, they are over before they have
+/// begun; of a bitmap in tiles the whole skips what is empty.
+bool may_split(const Bitmap& bitmap) {
+  return bitmap.layout.k() >= 2048 && !bitmap.params.tiles && bitmap.words_per_row() % 2 == 0;
+}
+bool may_split(const Bytes&) {
+  return false;
+}
 
 /// Elements of Y that the busiest multiprocessor makes with those tiles.
 double busiest(const OutputView& output, const Expand& tiles, int multiprocessors) {
@@ -70,7 +76,8 @@ double busiest(const OutputView& output, const Expand& tiles, int multiprocessor
 
 /// Fills what the config leaves open: the tiles with the shortest time, if small ones are a little
 /// slower for their size.
-Expand choose_tiles(const Expand& config, std::uint32_t k, const OutputView& output,
+template <class Format>
+Expand choose_tiles(const Expand& config, const Format& spikes, const OutputView& output,
                     int multiprocessors) {
   struct Option {
     Expand tiles;
@@ -89,8 +96,8 @@ Expand choose_tiles(const Expand& config, std::uint32_t k, const OutputView& out
     if (config.tile_m != 0 && config.tile_m != tiles.tile_m) continue;
     if (config.tile_n != 0 && config.tile_n != tiles.tile_n) continue;
     if (config.split != 0 && config.split != tiles.split) continue;
-    if (tiles.tile_m == 64 && !Expand::holds_weights(k, tiles.tile_n)) continue;
-    if (tiles.split > 1 && k < least_split_k) continue;
+    if (tiles.tile_m == 64 && !Expand::holds_weights(spikes.layout.k(), tiles.tile_n)) continue;
+    if (tiles.split > 1 && config.split == 0 && !may_split(spikes)) continue;
     const double time = busiest(output, tiles, multiprocessors) * option.slowness;
     if (best.tile_m == 0 || time < least) {
       best = tiles;
@@ -105,9 +112,9 @@ void multiply(const CudaContext& context, const Format& spikes, const WeightView
               const OutputView& output, const Expand& config) {
   if (output.m == 0 || output.n == 0) return;
   if (attribute(context, cudaDevAttrComputeCapabilityMajor) == 9) {
-    expand_on_hopper(context, spikes, weights, output,
-                     choose_tiles(config, weights.k, output,
-                                  attribute(context, cudaDevAttrMultiProcessorCount)));
+    expand_on_hopper(
+        context, spikes, weights, output,
+        choose_tiles(config, spikes, output, attribute(context, cudaDevAttrMultiProcessorCount)));
     return;
   }
   with_types(weights.type, output.type, [&]<class W, class Y>() {

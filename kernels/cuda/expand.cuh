@@ -15,13 +15,10 @@ namespace spiketune::cuda {
 class Steps {
  public:
   /// Rows first_row .. first_row + 64·row_blocks - 1; row_blocks 0: all steps, whatever they hold.
-  /// From step `first` on.
-  __device__ Steps(const Bitmap& bitmap, std::uint64_t first_row, std::uint32_t row_blocks,
-                   std::uint32_t first = 0)
+  __device__ Steps(const Bitmap& bitmap, std::uint64_t first_row, std::uint32_t row_blocks)
       : bitmap_(&bitmap),
         first_block_(static_cast<std::uint32_t>(first_row / Bitmap::tile_size)),
-        row_blocks_(row_blocks),
-        seen_(first) {}
+        row_blocks_(row_blocks) {}
   /// The next step, or count() after the last, once.
   __device__ std::uint32_t next() {
     if (!bitmap_->params.tiles || row_blocks_ == 0) return seen_++;
@@ -55,23 +52,8 @@ class Steps {
   const Bitmap* bitmap_;
   std::uint32_t first_block_;
   std::uint32_t row_blocks_;
-  std::uint32_t seen_;
+  std::uint32_t seen_ = 0;
   std::uint32_t occupied_ = 0;
-};
-
-/// Those from `first` on and below `end`.
-class StepRange {
- public:
-  __device__ StepRange(const Bitmap& bitmap, std::uint64_t first_row, std::uint32_t row_blocks,
-                       std::uint32_t first, std::uint32_t end)
-      : steps_(bitmap, first_row, row_blocks, first), end_(end) {}
-  /// The next step, or count() or more after the last.
-  __device__ std::uint32_t next() { return steps_.next(); }
-  [[nodiscard]] __device__ std::uint32_t count() const { return end_; }
-
- private:
-  Steps steps_;
-  std::uint32_t end_;
 };
 
 /// Of bytes nothing is known: all steps.

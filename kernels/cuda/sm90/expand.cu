@@ -159,7 +159,9 @@ void expand_on_hopper(const CudaContext& context, const Bitmap& bitmap, const We
     return;
   }
   if (config.tile_m == 64) {
-    expand_resident(context, bitmap, weights, output, config.tile_n);
+    if (!expand_strips(context, bitmap, weights, output, config.tile_n)) {
+      expand_resident(context, bitmap, weights, output, config.tile_n);
+    }
     return;
   }
   if (config.split > 1) {

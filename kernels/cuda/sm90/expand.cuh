@@ -19,6 +19,32 @@ inline constexpr int depth = 64;  // columns of S, rows of W, per step
 template <int tile_n>
 inline constexpr int stage_bytes = depth* tile_n * 2;
 
+/// expand_bits() with expand_factor(lane) for the lane: a product, since the pipe for shifts and
+/// masks is the one that is busy.
+__device__ inline void expand_by_factor(std::uint32_t word, std::uint32_t factor,
+                                        std::uint32_t (&operands)[4]) {
+  const std::uint32_t shifted = word * factor;
+  const std::uint32_t even = shifted & 0x40404040u;
+  const std::uint32_t odd = shifted >> 1 & 0x40404040u;
+  operands[0] = upper_bytes<0>(even, odd);
+  operands[1] = upper_bytes<1>(even, odd);
+  operands[2] = upper_bytes<2>(even, odd);
+  operands[3] = upper_bytes<3>(even, odd);
+}
+[[nodiscard]] __device__ inline std::uint32_t expand_factor(std::uint32_t lane) {
+  std::uint32_t factor = 1u << (6 - 2 * (lane % 4));
+#if defined(__CUDA_ARCH__)
+  asm volatile("" : "+r"(factor));  // or the compiler shifts after all
+#endif
+  return factor;
+}
+
+/// describe_rows() from its lower half; the upper one is a constant, and sums of 32 bits can be in
+/// uniform registers.
+[[nodiscard]] __device__ inline std::uint64_t rows_descriptor(std::uint32_t lower) {
+  return std::uint64_t{1024 >> 4} << 32 | std::uint64_t{1} << 62 | lower;
+}
+
 /// Operands of one step for the blocks of 64 rows of a warpgroup: [block][16 columns][register].
 template <int blocks>
 using Operands = std::uint32_t[blocks][4][4];
@@ -73,7 +99,7 @@ struct TileCursor {
 /// The same with fewer loads: four lanes share two rows of each block, and each asks for another
 /// step's words of them, together whole sectors, four steps at a time, and gives them to the others
 /// when it is their turn. `sets` of four steps are on their way.
-template <int blocks, int sets, class StepsOf = Steps>
+template <int blocks, int sets>
 class FourStepCursor {
  public:
   /// As TileCursor's.
@@ -86,7 +112,7 @@ class FourStepCursor {
   /// Any rows that ascend: row_of(i) is the lane's row lane / 4 + i % 2 · 8 of its warp's 16 of
   /// block i / 2.
   template <class RowOf>
-  __device__ FourStepCursor(const Bitmap& bitmap, const StepsOf& steps, RowOf&& row_of)
+  __device__ FourStepCursor(const Bitmap& bitmap, const Steps& steps, RowOf&& row_of)
       : bitmap_(&bitmap), steps_(steps) {
     const std::uint64_t last = bitmap.layout.m() - 1;
 #pragma unroll
@@ -185,7 +211,7 @@ class FourStepCursor {
   const Bitmap* bitmap_;
   const std::uint32_t* first_;             // words of the lane's first row
   std::uint32_t further_[2 * blocks - 1];  // from there on, those of its others
-  StepsOf steps_;
+  Steps steps_;
   std::uint32_t step_[sets];  // whose words the lane has
   std::uint32_t words_[sets][2 * blocks][2];
 };
@@ -266,6 +292,12 @@ void expand_tall(const CudaContext& context, const Bitmap& bitmap, const WeightV
 /// The product with tiles of 256 × 64, K in two parts.
 void expand_split(const CudaContext& context, const Bitmap& bitmap, const WeightView& weights,
                   const OutputView& output);
+
+/// The product with all rows of W of a block's columns in shared memory, and words of S besides, of
+/// bitmaps in rows. Returns false, having done nothing, where there is no room for both, or rows
+/// are an odd number of words.
+bool expand_strips(const CudaContext& context, const Bitmap& bitmap, const WeightView& weights,
+                   const OutputView& output, int tile_n);
 
 /// The product with all rows of W of a block's columns in shared memory, where
 /// Expand::holds_weights().

@@ -5,6 +5,8 @@
 
 #include <cuda.h>
 
+#include <algorithm>
+
 #include "spiketune/core/cuda/check.hpp"
 #include "spiketune/kernels/cuda/sm90/cluster.cuh"
 #include "spiketune/kernels/cuda/sm90/expand.cuh"
@@ -25,6 +27,7 @@ constexpr int tile_n = 64;
 /// Blocks of a cluster. Clusters of four would not be on all multiprocessors at once.
 constexpr std::uint32_t split = 2;
 constexpr std::uint32_t stages = 16;
+constexpr std::uint32_t round = 4;  // steps whose words are loaded together
 /// Columns of a tile that each block of a cluster writes, and what the other one sends it.
 constexpr int own_columns = tile_n / split;
 constexpr std::uint32_t received_bytes = (split - 1) * consumers * (own_columns / 2) * 4;
@@ -51,61 +54,103 @@ __global__ void __launch_bounds__(consumers + 128, 1)
   const auto tiles_m = static_cast<std::uint32_t>(ceil_div(m, tile_m));
   const std::uint64_t first_row = std::uint64_t{tile % tiles_m} * tile_m;
   const std::uint32_t column = tile / tiles_m * tile_n;
+  // The first part is whole rounds of four steps; in the last round of the other one W is zeros
+  // beyond K.
   const std::uint32_t all_steps = step_count(bitmap);
-  const std::uint32_t first_step = all_steps * rank / split;
-  const std::uint32_t end_step = all_steps * (rank + 1) / split;
-  const StepRange part(bitmap, first_row, tile_m / 64, first_step, end_step);
-  const std::uint32_t warp = threadIdx.x / 32;
+  const std::uint32_t half_steps =
+      std::min(all_steps, static_cast<std::uint32_t>(ceil_div(all_steps, 2 * round)) * round);
+  const std::uint32_t first_step = rank == 0 ? 0 : half_steps;
+  const std::uint32_t end_step = rank == 0 ? half_steps : all_steps;
+  const auto rounds = static_cast<std::uint32_t>(ceil_div(end_step - first_step, round));
+  const std::uint32_t warp = __shfl_sync(~0u, threadIdx.x / 32, 0);  // uniform, the compiler sees
   const std::uint32_t lane = threadIdx.x % 32;
-  CountedTurn<stages> turn;
   if (warp >= consumer_warps) {
     leave_registers<24>();
-    if (warp == consumer_warps) {
-      StepRange steps = part;
-      for (std::uint32_t step; (step = steps.next()) < steps.count(); turn.advance()) {
-        if (lane == 0) {
-          ring.empty.wait(turn.stage(), turn.parity() ^ 1);
-          ring.full.arrive_expecting(turn.stage(), stage_bytes<tile_n>);
-          copy_rows<tile_n>(buffers + turn.stage() * stage_bytes<tile_n>, w_map, column,
-                            step * depth, ring.full.at(turn.stage()));
-        }
-        __syncwarp();
+    if (warp == consumer_warps && lane == 0) {
+      CountedTurn<stages> turn;
+      for (std::uint32_t step = 0; step < rounds * round; ++step, turn.advance()) {
+        ring.empty.wait(turn.stage(), turn.parity() ^ 1);
+        ring.full.arrive_expecting(turn.stage(), stage_bytes<tile_n>);
+        copy_rows<tile_n>(buffers + turn.stage() * stage_bytes<tile_n>, w_map, column,
+                          (first_step + step) * depth, ring.full.at(turn.stage()));
       }
     }
+    __syncwarp();
     wait_for_cluster();
     return;
   }
 
   take_registers<112>();
-  const std::uint64_t described = describe_rows(buffers);
+  const std::uint32_t described =
+      __shfl_sync(~0u, static_cast<std::uint32_t>(describe_rows(buffers)), 0);
+  const std::uint32_t factor = expand_factor(lane);
   const std::uint64_t row = first_row + warp * 16 + lane / 4;
-  FourStepCursor<1, 2, StepRange> cursor(bitmap, part, [&](int i) { return row + i * 8; });
+  // Words of two rows, a round ahead. Rows beyond the matrix read its last one.
+  const std::uint32_t step_words = bitmap.params.tiles ? 2 * Bitmap::tile_size : 2;
+  const std::uint32_t* from[2];
+#pragma unroll
+  for (std::uint32_t below = 0; below < 2; ++below) {
+    from[below] =
+        &bitmap.words[bitmap.word_index(std::min(row + 8 * below, m - 1), 2 * first_step)];
+  }
+  uint2 next[round][2];
+  const auto load = [&](std::uint32_t first) {
+#pragma unroll
+    for (std::uint32_t j = 0; j < round; ++j) {
+#pragma unroll
+      for (std::uint32_t below = 0; below < 2; ++below) {
+        next[j][below] = {0, 0};
+        if (first_step + first + j < end_step) {
+          next[j][below] =
+              __ldg(reinterpret_cast<const uint2*>(from[below] + (first + j) * step_words));
+        }
+      }
+    }
+  };
+  load(0);
   float sums[tile_n / 2] = {};
   std::uint32_t operands[2][1][2][4];  // of 32 columns of S each, in turns
-  bool pending = false;                // products of the step before
-  for (bool more = true; more;) {
+#pragma unroll 1
+  for (std::uint32_t i = 0; i < rounds; ++i) {
+    uint2 now[round][2];
 #pragma unroll
-    for (int j = 0; j < 4; ++j) {
-      more = more && cursor.step(j) < cursor.count();
-      if (!more) continue;
-      ring.full.wait(turn.stage(), turn.parity());
-      const std::uint64_t b = described + turn.stage() * (stage_bytes<tile_n> >> 4);
+    for (std::uint32_t j = 0; j < round; ++j) {
+      now[j][0] = next[j][0];
+      now[j][1] = next[j][1];
+    }
+    load((i + 1) * round);
+    const std::uint32_t first_stage = i % (stages / round) * round;
+    const std::uint32_t parity = i / (stages / round) % 2;
+    const std::uint32_t b = described + first_stage * (stage_bytes<tile_n> >> 4);
+#pragma unroll
+    for (std::uint32_t j = 0; j < round; ++j) {
+      ring.full.wait(first_stage + j, parity);
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
-        cursor.template expand<1>(j, lane, half, operands[half]);
-        if (half == 1) cursor.advance(j);
+#pragma unroll
+        for (int below = 0; below < 2; ++below) {
+          std::uint32_t expanded[4];
+          expand_by_factor(half == 0 ? now[j][below].x : now[j][below].y, factor, expanded);
+#pragma unroll
+          for (int part = 0; part < 4; ++part) {
+            operands[half][0][part / 2][below + part % 2 * 2] = expanded[part];
+          }
+        }
         begin_products();
 #pragma unroll
         for (int sixteen = 0; sixteen < 2; ++sixteen) {
-          multiply<W, tile_n>(sums, operands[half][0][sixteen],
-                              b + (2 * half + sixteen) * sixteen_rows);
+          multiply<W, tile_n>(
+              sums, operands[half][0][sixteen],
+              rows_descriptor(b + static_cast<std::uint32_t>(j * (stage_bytes<tile_n> >> 4) +
+                                                             (2 * half + sixteen) * sixteen_rows)));
         }
         commit_products();
         wait_for_products<1>();
-        if (half == 0 && pending && lane == 0) ring.empty.arrive(turn.previous_stage());
+        // The products of the step before are done.
+        if (half == 0 && i + j != 0 && lane == 0) {
+          ring.empty.arrive(j == 0 ? (first_stage + stages - 1) % stages : first_stage + j - 1);
+        }
       }
-      pending = true;
-      turn.advance();
     }
   }
   wait_for_products<0>();
