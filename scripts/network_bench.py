@@ -527,7 +527,7 @@ def spikingjelly_layer(layer, spikes, images, our_time, our_peak, example):
 def fashion_mnist():
     root = Path(__file__).resolve().parent.parent
     spec = importlib.util.spec_from_file_location("fashion_mnist", root / "examples" / "06_fashion_mnist.py")
-    example = importlib.util.module_from_spec(spec)
+    example = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # torch.compile looks there
     spec.loader.exec_module(example)
     folder, device = root / "datasets" / "fashion_mnist_snn", torch.device("cuda")
     network, _ = example.load_network(folder, device)
