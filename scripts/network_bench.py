@@ -250,7 +250,8 @@ def inference(x, network, bits=None):
     with torch.no_grad():
         expected, got = theirs() if bits is None else exactly(), ours().decode()
         same = (got.view_as(expected) == expected).sum().item()
-        print(f"spikes that both sides fire the same: {'all' if same == expected.numel() else same} of {expected.numel()}, {expected.float().mean():.1%} are 1")
+        alike = "all" if same == expected.numel() else same
+        print(f"spikes that both sides fire the same: {alike} of {expected.numel()}, {expected.float().mean():.1%} are 1")
         if same != expected.numel():
             sys.exit(f"error: {expected.numel() - same} spikes differ")
         if bits is not None:
