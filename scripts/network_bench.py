@@ -250,7 +250,8 @@ def inference(x, network, bits=None):
     with torch.no_grad():
         expected, got = theirs() if bits is None else exactly(), ours().decode()
         same = (got.view_as(expected) == expected).sum().item()
-        print(f"spikes that both sides fire the same: {'all' if same == expected.numel() else same} of {expected.numel()}, {expected.float().mean():.1%} are 1")
+        alike = "all" if same == expected.numel() else same
+        print(f"spikes that both sides fire the same: {alike} of {expected.numel()}, {expected.float().mean():.1%} are 1")
         if same != expected.numel():
             sys.exit(f"error: {expected.numel() - same} spikes differ")
         if bits is not None:
@@ -527,7 +528,7 @@ def spikingjelly_layer(layer, spikes, images, our_time, our_peak, example):
 def fashion_mnist():
     root = Path(__file__).resolve().parent.parent
     spec = importlib.util.spec_from_file_location("fashion_mnist", root / "examples" / "06_fashion_mnist.py")
-    example = importlib.util.module_from_spec(spec)
+    example = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # torch.compile looks there
     spec.loader.exec_module(example)
     folder, device = root / "datasets" / "fashion_mnist_snn", torch.device("cuda")
     network, _ = example.load_network(folder, device)

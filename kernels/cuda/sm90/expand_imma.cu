@@ -9,7 +9,6 @@
 #include <algorithm>
 
 #include "spiketune/core/cuda/check.hpp"
-#include "spiketune/kernels/cuda/dependent_launch.cuh"
 #include "spiketune/kernels/cuda/sm90/expand.cuh"
 #include "spiketune/kernels/cuda/sm90/fire_rows.cuh"
 #include "spiketune/kernels/cuda/sm90/ring.cuh"
@@ -123,8 +122,6 @@ __global__ void __launch_bounds__(hopper_threads, (Shape<blocks, tile_n>::per_sm
     fence_barriers();
   }
   __syncthreads();
-  start_dependents();
-  wait_for_primary();
 
   const std::uint32_t tiles_m = out.tiles_m();
   const std::uint32_t tiles = tiles_m * static_cast<std::uint32_t>(ceil_div(n, tile_n));
@@ -225,9 +222,9 @@ void launch(const CudaContext& context, const Bitmap& bitmap, const ByteColumns&
   const CUtensorMap map = map_matrix(CU_TENSOR_MAP_DATA_TYPE_UINT8, columns.bytes,
                                      std::uint64_t{columns.steps} * columns.columns, depth, depth,
                                      tile_n, depth, CU_TENSOR_MAP_SWIZZLE_64B);
-  const auto grid = static_cast<unsigned>(std::min(tiles, multiprocessors * Shape::per_sm));
-  // Blocks come as those of the kernel before leave: layers follow one another.
-  launch_dependent(context, kernel, dim3(grid), dim3(hopper_threads), bytes, map, bitmap, out, n);
+  kernel<<<static_cast<unsigned>(std::min(tiles, multiprocessors * Shape::per_sm)), hopper_threads,
+           bytes, context.stream>>>(map, bitmap, out, n);
+  check_launch();
 }
 
 /// Whether tiles of 256 × 128 take the product sooner than those of 128 × 64, which read W twice as

@@ -72,12 +72,13 @@ class _ToBits(torch.autograd.Function):
         k = spikes.shape[-1]
         bits = _pack(spikes.reshape(-1, k)).view(spikes.shape[0], -1, _words(k))
         ctx.mark_non_differentiable(bits)
+        ctx.set_materialize_grads(False)
         return _carrier(bits, k, spikes.dtype if spikes.is_floating_point() else torch.float32), bits
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad, _):
-        return grad.reshape(ctx.shape)
+        return None if grad is None else grad.reshape(ctx.shape)
 
 
 class _ToDense(torch.autograd.Function):
@@ -103,6 +104,7 @@ class _LinearLif(torch.autograd.Function):
         near = torch.empty_like(fired) if trains and any(ctx.needs_input_grad) else None
         _run(_core.fire_bits, bits, k, weight.t().contiguous(), *neuron, scale, None if bias is None else bias.float(), fired, near, width)
         ctx.mark_non_differentiable(fired)
+        ctx.set_materialize_grads(False)  # the bits have none
         ctx.options = scale, neuron, width
         ctx.save_for_backward(bits, fired, near, weight)
         return _carrier(fired, n, weight.dtype), fired
@@ -110,6 +112,8 @@ class _LinearLif(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, grad, _):
+        if grad is None:
+            return (None,) * 8
         bits, fired, near, weight = ctx.saved_tensors
         scale, neuron, width = ctx.options
         of_spikes, _, of_weight, of_bias = ctx.needs_input_grad[:4]
