@@ -22,7 +22,7 @@
 ///                                        on; `pattern`: it is known that there are no values
 
 #include "spiketune/encoders/cuda/positions.cuh"
-#include "spiketune/encoders/cuda/strips.cuh"
+#include "spiketune/encoders/cuda/spans.cuh"
 
 namespace spiketune::cuda {
 
@@ -163,33 +163,8 @@ __device__ inline std::uint32_t sum_before(std::uint64_t* states, std::uint32_t 
   return __reduce_add_sync(all_lanes, sum);
 }
 
-/// What follows from the number of all units. One thread calls.
-__device__ inline void tell_total(const TileTask& task, bool each_spike, std::uint64_t all) {
-  task.status->needed = all;
-  if (each_spike) task.status->nnz = all;
-  if (task.offsets != nullptr) {
-    task.offsets[ceil_div(task.m, task.rows_per_group)] = static_cast<std::uint32_t>(all);
-  }
-}
-
 inline std::uint64_t count_batches(const TileTask& task) {
   return ceil_div(task.tiles, batch_strips);
-}
-
-/// Writes the offsets of a strip's rows.
-template <DType storage>
-__device__ void store_offsets(const TileTask& task, const Strip& strip,
-                              const StripUnits<storage>& units, std::uint64_t first) {
-  if (task.offsets == nullptr || strip.first_word != 0) return;
-  std::uint32_t* offsets = task.offsets + strip.first_row;
-  if (strip.one_row()) {
-    if (threadIdx.x % 32 == 0) *offsets = static_cast<std::uint32_t>(first);
-    return;
-  }
-#pragma unroll 1
-  for (std::uint32_t row = threadIdx.x % 32; row < strip.rows; row += 32) {
-    offsets[row] = static_cast<std::uint32_t>(first) + units.before_word(row * strip.words_per_row);
-  }
 }
 
 /// How a warp turns a strip of rows into units; GroupStrips in groups.cuh does so with groups.
@@ -405,41 +380,30 @@ __global__ void __launch_bounds__(crew_threads, Work::blocks_per_sm)
 }
 
 /// Words of the workspace for the counts and positions of batches, and how many are taken.
-inline std::uint64_t strip_states(const TileTask& task) {
+inline std::uint64_t batch_states(const TileTask& task) {
   return count_batches(task) + 1;
 }
 
-/// `early`: reset_tiles() was the last launch, and the kernel may begin before its end.
+/// Encodes after reset_tiles(), before whose end the kernel may begin.
 template <class Work>
 void launch_strips(const CudaContext& context, const TileTask& task,
-                   const typename Work::Emit& emit, bool early = true) {
+                   const typename Work::Emit& emit) {
   const auto batches = static_cast<std::uint32_t>(count_batches(task));
   if (batches == 0) return;
   const std::size_t bytes = batch_strips * sizeof(typename Work::Member);
   allow_shared(encode_strips<Work>, bytes);
-  const unsigned blocks = std::min(batches, resident_blocks(context, Work::blocks_per_sm));
-  if (early) {
-    launch_after_reset(context, encode_strips<Work>, blocks, crew_threads, bytes, task, emit,
-                       batches);
-  } else {
-    encode_strips<Work><<<blocks, crew_threads, bytes, context.stream>>>(task, emit, batches);
-    check_launch();
-  }
+  launch_after_reset(context, encode_strips<Work>,
+                     std::min(batches, resident_blocks(context, Work::blocks_per_sm)), crew_threads,
+                     bytes, task, emit, batches);
 }
 
-/// Encodes after reset_tiles(); see launch_strips().
-template <DType storage, class Emit>
-void launch_reset_strips(const CudaContext& context, const TileTask& task, const Emit& emit,
-                         bool early) {
-  if (is_quick(task) && emit.is_pattern()) {
-    launch_strips<RowStrips<storage, true, Emit>>(context, task, emit, early);
-  } else {
-    launch_strips<RowStrips<storage, false, Emit>>(context, task, emit, early);
-  }
+/// Words of the workspace for rows of any storage.
+inline std::uint64_t strip_states(const TileTask& task) {
+  return std::max(batch_states(task), ceil_div(span_words(task), 2));
 }
 
 /// Encodes in two launches: one resets the counters, the other, which begins meanwhile, does
-/// everything. `states` has strip_states(task) words.
+/// everything; bits whose spikes are units go by spans. `states` has strip_states(task) words.
 template <class Emit>
 void run_strips(const CudaContext& context, DType storage, TileTask task, const Emit& emit,
                 std::uint32_t* offsets, EncodeStatus* status, std::uint64_t* states) {
@@ -447,9 +411,19 @@ void run_strips(const CudaContext& context, DType storage, TileTask task, const 
   task.offsets = offsets;
   task.status = status;
   task.states = states;
-  reset_tiles(context, task, strip_states(task));
-  with_storage(storage,
-               [&]<DType type>() { launch_reset_strips<type>(context, task, emit, true); });
+  if (Emit::each_spike && storage == DType::bit && task.tiles != 0) {
+    return launch_spans(context, task, emit, true);
+  }
+  reset_tiles(context, task, batch_states(task));
+  with_storage(storage, [&]<DType type>() {
+    if constexpr (!Emit::each_spike || type != DType::bit) {
+      if (is_quick(task) && emit.is_pattern()) {
+        launch_strips<RowStrips<type, true, Emit>>(context, task, emit);
+      } else {
+        launch_strips<RowStrips<type, false, Emit>>(context, task, emit);
+      }
+    }
+  });
 }
 
 }  // namespace spiketune::cuda

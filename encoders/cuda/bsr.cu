@@ -186,7 +186,7 @@ TileTask plan_bsr(const SpikeView& spikes, const Bsr& bsr) {
 
 std::size_t encode_workspace_bytes(const CudaContext&, const SpikeView& spikes, const Bsr& bsr) {
   WorkspaceCarver carver;
-  carver.take<std::uint64_t>(cuda::strip_states(cuda::plan_bsr(spikes, bsr)));
+  carver.take<std::uint64_t>(cuda::batch_states(cuda::plan_bsr(spikes, bsr)));
   return carver.bytes();
 }
 
@@ -195,7 +195,7 @@ void encode(const CudaContext& context, const SpikeView& spikes, const Bsr& bsr,
   check_encode(spikes, bsr, Space::device);
   WorkspaceCarver carver(workspace);
   const cuda::TileTask task = cuda::plan_bsr(spikes, bsr);
-  auto* states = carver.take<std::uint64_t>(cuda::strip_states(task));
+  auto* states = carver.take<std::uint64_t>(cuda::batch_states(task));
   cuda::run_groups(context, spikes.storage, task,
                    cuda::EmitBsr{bsr, value_source(spikes, bsr.layout.row_order)},
                    bsr.block_row_offsets.data, bsr.status, states);

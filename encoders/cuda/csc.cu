@@ -199,7 +199,7 @@ struct Scratch {
                 Space::device} {
     columns.data = carver.take<std::uint32_t>(columns.bytes() / 4);
     task = plan_strips(columns, columns.row_order);
-    task.states = carver.take<std::uint64_t>(strip_states(task));
+    task.states = carver.take<std::uint64_t>(ceil_div(span_words(task), 2));
   }
   SpikeView columns;  ///< the transpose, as bits
   TileTask task{};
@@ -223,7 +223,7 @@ void encode(const CudaContext& context, const SpikeView& spikes, const Csc& csc,
   scratch.task.offsets = csc.column_offsets.data;
   scratch.task.status = csc.status;
   cuda::check_strips(scratch.task);
-  cuda::reset_tiles(context, scratch.task, cuda::strip_states(scratch.task));
+  cuda::reset_tiles(context, scratch.task, 0);
   if (spikes.shape.elements() == 0) {
     fill(context, csc.column_offsets.data, 0, csc.column_offsets.bytes());
     return;
@@ -234,8 +234,7 @@ void encode(const CudaContext& context, const SpikeView& spikes, const Csc& csc,
     cuda::transpose_rows<storage>(
         context, task, static_cast<std::uint32_t*>(const_cast<void*>(scratch.columns.data)));
   });
-  cuda::launch_reset_strips<DType::bit>(context, scratch.task,
-                                        cuda::EmitCsc{csc, value_source(spikes, order)}, false);
+  cuda::launch_spans(context, scratch.task, cuda::EmitCsc{csc, value_source(spikes, order)}, false);
 }
 
 template <>

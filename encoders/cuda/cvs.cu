@@ -194,7 +194,7 @@ TileTask plan_cvs(const SpikeView& spikes, const Cvs& cvs) {
 
 std::size_t encode_workspace_bytes(const CudaContext&, const SpikeView& spikes, const Cvs& cvs) {
   WorkspaceCarver carver;
-  carver.take<std::uint64_t>(cuda::strip_states(cuda::plan_cvs(spikes, cvs)));
+  carver.take<std::uint64_t>(cuda::batch_states(cuda::plan_cvs(spikes, cvs)));
   return carver.bytes();
 }
 
@@ -203,7 +203,7 @@ void encode(const CudaContext& context, const SpikeView& spikes, const Cvs& cvs,
   check_encode(spikes, cvs, Space::device);
   WorkspaceCarver carver(workspace);
   const cuda::TileTask task = cuda::plan_cvs(spikes, cvs);
-  auto* states = carver.take<std::uint64_t>(cuda::strip_states(task));
+  auto* states = carver.take<std::uint64_t>(cuda::batch_states(task));
   cuda::run_groups(context, spikes.storage, task,
                    cuda::EmitCvs{cvs, value_source(spikes, cvs.layout.row_order)},
                    cvs.vector_offsets.data, cvs.status, states);

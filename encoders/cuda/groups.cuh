@@ -286,7 +286,7 @@ void run_groups(const CudaContext& context, DType storage, TileTask task, const 
   task.offsets = offsets;
   task.status = status;
   task.states = states;
-  reset_tiles(context, task, strip_states(task));
+  reset_tiles(context, task, batch_states(task));
   const bool octets = task.wide && task.kind == ValueKind::binary && task.map.from == task.map.to &&
                       task.rows_per_tile * task.part_words <= 32 * owned_words_of(storage);
   with_storage(storage, [&]<DType type>() {

@@ -35,6 +35,9 @@ struct StripMemory {
   std::uint32_t before[32];
 };
 
+/// The index of a strip that has no rows.
+inline constexpr std::uint32_t no_strip = 0xffffffffu;
+
 /// A unit of a strip is the place of its bit: 32 · word + bit.
 struct Strip : TileBits {
   Divisor per_row;
@@ -234,6 +237,31 @@ __device__ inline void store_rows(const Strip& strip, std::uint32_t* rows, std::
     reinterpret_cast<uint4*>(rows)[(at + 2 * i) / 4] = {
         first + strip.row_of(pairs[i] & 0xffffu), first + strip.row_of(pairs[i] >> 16),
         first + strip.row_of(pairs[i + 1] & 0xffffu), first + strip.row_of(pairs[i + 1] >> 16)};
+  }
+}
+
+/// Writes the offsets of a strip's rows.
+template <DType storage>
+__device__ void store_offsets(const TileTask& task, const Strip& strip,
+                              const StripUnits<storage>& units, std::uint64_t first) {
+  if (task.offsets == nullptr || strip.first_word != 0) return;
+  std::uint32_t* offsets = task.offsets + strip.first_row;
+  if (strip.one_row()) {
+    if (threadIdx.x % 32 == 0) *offsets = static_cast<std::uint32_t>(first);
+    return;
+  }
+#pragma unroll 1
+  for (std::uint32_t row = threadIdx.x % 32; row < strip.rows; row += 32) {
+    offsets[row] = static_cast<std::uint32_t>(first) + units.before_word(row * strip.words_per_row);
+  }
+}
+
+/// What follows from the number of all units. One thread calls.
+__device__ inline void tell_total(const TileTask& task, bool each_spike, std::uint64_t all) {
+  task.status->needed = all;
+  if (each_spike) task.status->nnz = all;
+  if (task.offsets != nullptr) {
+    task.offsets[ceil_div(task.m, task.rows_per_group)] = static_cast<std::uint32_t>(all);
   }
 }
 

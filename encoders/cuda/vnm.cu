@@ -269,7 +269,6 @@ struct EmitResidual {
   Vnm vnm;
   ValueSource source;
 
-  __device__ void split(const Strip&, Tally*) const {}
   [[nodiscard]] bool is_pattern() const { return vnm.values.type == DType::bit; }
   template <DType storage, bool pattern>
   __device__ void store(const Strip& strip, const StripUnits<storage>& units,
@@ -299,7 +298,7 @@ struct Scratch {
     words = carver.take<std::uint32_t>(residual.bytes() / sizeof(std::uint32_t));
     residual.data = words;
     task = plan_strips(residual, residual.row_order);
-    task.states = carver.take<std::uint64_t>(strip_states(task));
+    task.states = carver.take<std::uint64_t>(ceil_div(span_words(task), 2));
     task.offsets = vnm.residual_row_offsets.data;
   }
   SpikeView residual;  ///< spikes without a slot
@@ -336,7 +335,7 @@ void encode(const CudaContext& context, const SpikeView& spikes, const Vnm& vnm,
   cuda::Scratch scratch(carver, spikes, vnm);
   scratch.task.status = vnm.status;
   cuda::check_strips(scratch.task);
-  cuda::reset_tiles(context, scratch.task, vnm.prune() ? 0 : cuda::strip_states(scratch.task));
+  cuda::reset_tiles(context, scratch.task, 0);
   if (spikes.shape.elements() == 0) {
     if (!vnm.prune()) {
       fill(context, vnm.residual_row_offsets.data, 0, vnm.residual_row_offsets.bytes());
@@ -358,8 +357,7 @@ void encode(const CudaContext& context, const SpikeView& spikes, const Vnm& vnm,
       cuda::launch_split<32>(context, spikes.storage, task, vnm, source, scratch.words);
   }
   if (vnm.prune()) return;
-  cuda::launch_reset_strips<DType::bit>(context, scratch.task, cuda::EmitResidual{vnm, source},
-                                        false);
+  cuda::launch_spans(context, scratch.task, cuda::EmitResidual{vnm, source}, false);
 }
 
 template void decode(const CudaContext&, const Vnm&, const MutableSpikeView&);
