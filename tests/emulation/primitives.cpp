@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <random>
+#include <utility>
 #include <vector>
 
 #include "spiketune/encoders/cuda/batches.cuh"
@@ -228,6 +229,75 @@ TEST(Primitives, StoresStripsInEights) {
     check_strip<DType::u8>(density);
     check_strip<DType::f16>(density);
     check_strip<DType::f32>(density);
+  }
+}
+
+/// Keeps the row and the column of each unit.
+struct EmitPlaces {
+  static constexpr bool each_spike = true;
+  std::vector<std::pair<std::uint64_t, std::uint32_t>>* places;
+
+  template <DType storage, bool pattern>
+  void store(const Strip& strip, const StripUnits<storage>& units, std::uint64_t first) const {
+    store_strip<storage>(
+        units, first, places->size(), false,
+        [&](std::uint64_t at, std::uint32_t unit) {
+          places->at(at) = {strip.first_row + strip.row_of(unit), strip.column_of(unit)};
+        },
+        [](std::uint64_t, const uint4&) {});
+  }
+};
+
+template <bool quick>
+void check_spans(std::uint32_t m, std::uint32_t k, std::uint32_t chunk_strips) {
+  const std::uint32_t row_words = (k + 31) / 32;
+  const std::vector<std::uint32_t> words = random_words(std::size_t{m} * row_words, 3);
+  std::vector<std::uint32_t> padded = words;
+  std::vector<std::pair<std::uint64_t, std::uint32_t>> expected;
+  std::vector<std::uint32_t> expected_offsets;
+  for (std::uint32_t row = 0; row < m; ++row) {
+    expected_offsets.push_back(static_cast<std::uint32_t>(expected.size()));
+    for (std::uint32_t column = 0; column < 32 * row_words; ++column) {
+      std::uint32_t& word = padded[row * row_words + column / 32];
+      if (column >= k) word &= ~(1u << column % 32);
+      if ((word >> column % 32 & 1u) != 0) expected.emplace_back(row, column);
+    }
+  }
+  expected_offsets.push_back(static_cast<std::uint32_t>(expected.size()));
+
+  EncodeStatus status{1, 2, 3, 4};
+  std::vector<std::uint32_t> offsets(m + 1);
+  TileTask task = plan_strips({padded.data(),
+                               {1, m, k},
+                               DType::bit,
+                               ValueKind::binary,
+                               RowOrder::time_major,
+                               Space::device},
+                              RowOrder::time_major);
+  EXPECT_EQ(is_quick(task), quick);
+  task.offsets = offsets.data();
+  task.status = &status;
+  const auto count = static_cast<std::uint32_t>(ceil_div(task.tiles, span_chunks * chunk_strips));
+  std::vector<std::uint32_t> spikes(count * (1 + span_chunks));
+  const Spans spans{chunk_strips, count, spikes.data()};
+  std::vector<std::pair<std::uint64_t, std::uint32_t>> places(expected.size());
+  emulation::launch([&] { count_spans<quick>(task, spans, true); }, count, strip_threads);
+  emulation::launch([&] { write_spans<quick>(task, EmitPlaces{&places}, spans); }, count,
+                    strip_threads, span_chunks * sizeof(SpanMember));
+  EXPECT_EQ(places, expected) << m << ", " << k << ", " << chunk_strips;
+  EXPECT_EQ(offsets, expected_offsets) << m << ", " << k << ", " << chunk_strips;
+  EXPECT_EQ(status.nnz, expected.size());
+  EXPECT_EQ(status.needed, expected.size());
+  EXPECT_EQ(status.lost, 0u);
+  EXPECT_EQ(status.first_invalid, EncodeStatus::none_invalid);
+}
+
+TEST(Primitives, SpansAreWrittenWhereTheirCountsSay) {
+  for (const std::uint32_t chunk_strips : {1u, 3u, 7u}) {
+    check_spans<true>(700, 256, chunk_strips);
+    check_spans<true>(5, 20096, chunk_strips);  // parts of rows
+    check_spans<false>(431, 300, chunk_strips);
+    check_spans<false>(3, 9001, chunk_strips);
   }
 }
 
