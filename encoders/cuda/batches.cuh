@@ -16,7 +16,7 @@
 /// What is stored is up to an Emit; all lanes call its functions:
 ///
 ///   static constexpr bool each_spike     units are the spikes; if not, split() tallies those
-///   void split(strip, tally)             turns the spikes of the strip into units
+///   void split<storage, quick>(strip, tally)   turns the spikes of the strip into units
 ///   bool is_pattern()                    there are no values
 ///   void store<storage, pattern>(strip, units, first)   writes the units of a strip at first and
 ///                                        on; `pattern`: it is known that there are no values
@@ -110,13 +110,27 @@ __device__ inline std::uint64_t hear(std::uint64_t& word, std::uint32_t turn) {
   return found & 0xffffffffffffu;
 }
 
+/// The same, of which the compiler does not know where it is: it would find the address anew for
+/// each word.
+__device__ inline Roster& kept_in_register(Roster& roster) {
+  Roster* address = &roster;
+#if defined(__CUDA_ARCH__)
+  asm volatile("" : "+l"(address));
+#endif
+  return *address;
+}
+
 inline constexpr std::uint32_t no_batch = 0xffffffffu;
+
+/// Units of a batch's strip that are staged at a time. Those of bits are a residual, and few.
+template <DType storage>
+inline constexpr std::uint32_t batch_window = storage == DType::bit ? 768 : window_units;
 
 /// The strips of a block's warps, in shared memory.
 template <DType storage>
 struct alignas(16) CrewMember {
   StripMemory<storage> slots[strip_slots];
-  std::uint16_t staged[strip_window<storage> + 8];
+  std::uint16_t staged[batch_window<storage> + 8];
   uint4 raw[32 * lane_pieces<storage>];  ///< input of the next strip
 };
 
@@ -191,7 +205,7 @@ struct RowStrips {
     constexpr std::uint32_t owned = owned_words<storage>;
     if constexpr (!Emit::each_spike) {
       strip.words = slot.words;
-      emit.split(strip, tally);
+      emit.template split<storage, quick>(strip, tally);
       __syncwarp();
     }
     std::uint32_t words[owned];
@@ -209,7 +223,7 @@ struct RowStrips {
   static __device__ void store(const TileTask& task, const Strip& strip, Member& mine,
                                const Slot& slot, const Emit& emit, std::uint32_t total,
                                std::uint64_t first) {
-    const StripUnits<storage> units{total, &slot, mine.staged};
+    const StripUnits<storage> units{total, &slot, mine.staged, batch_window<storage>};
     store_offsets<storage>(task, strip, units, first);
     emit.template store<storage, quick>(strip, units, first);
     __syncwarp();  // the slot is packed anew
@@ -300,7 +314,8 @@ __global__ void __launch_bounds__(crew_threads, Work::blocks_per_sm)
   using Emit = typename Work::Emit;
   using Member = typename Work::Member;
   extern __shared__ uint4 shared[];
-  __shared__ Roster roster;
+  __shared__ Roster shared_roster;
+  Roster& roster = kept_in_register(shared_roster);
   const std::uint32_t warp = threadIdx.x / 32;
   const bool alone = gridDim.x == batches;  // there is no block that places
   if (!alone && blockIdx.x == 0) {
@@ -333,7 +348,6 @@ __global__ void __launch_bounds__(crew_threads, Work::blocks_per_sm)
     std::uint32_t batch = batch_of(0);
     Strip strip = strip_of(batch);
     Work::load(task, strip, mine);
-    wait_for_reset();
     std::uint32_t earlier[strip_lag];  // batches of the last turns, the oldest first
 #pragma unroll
     for (std::uint32_t i = 0; i < strip_lag; ++i) earlier[i] = no_batch;
@@ -376,7 +390,10 @@ __global__ void __launch_bounds__(crew_threads, Work::blocks_per_sm)
       batch = next;
     }
   }
-  if constexpr (!Emit::each_spike) add_tally(task.status, tally);
+  if constexpr (!Emit::each_spike) {
+    wait_for_reset();
+    add_tally(task.status, tally);
+  }
 }
 
 /// Words of the workspace for the counts and positions of batches, and how many are taken.

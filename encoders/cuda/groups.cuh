@@ -26,16 +26,17 @@ struct alignas(16) GroupSlot {
 /// Places of units that a lane owns, at most.
 inline constexpr std::uint32_t most_places = 16;
 
+/// Storages of which a lane packs octets.
+template <DType storage>
+inline constexpr bool packs_octets = bits_of(storage) >= 8;
+
 template <DType storage>
 struct alignas(16) GroupCrewMember {
   GroupSlot<storage> slots[strip_slots];
   std::uint16_t staged[32 * most_places + 8];
-  uint4 raw[256];  ///< input of the next strip: [8 rows][lane]
+  /// Input of the next strip: [8 rows][lane], or its packed rows.
+  uint4 raw[packs_octets<storage> ? 256 : group_words<storage> / 4];
 };
-
-/// Storages of which a lane packs octets.
-template <DType storage>
-inline constexpr bool packs_octets = bits_of(storage) >= 8;
 
 /// Eight rows of eight bits to eight columns of them: bit 8·r + c goes to 8·c + r (Warren, Hacker's
 /// Delight, 7-3).
@@ -151,7 +152,24 @@ struct GroupStrips {
   static constexpr int blocks_per_sm = quick ? 3 : 2;
 
   static __device__ void load(const TileTask& task, const Strip& strip, Member& mine) {
-    if constexpr (quick) {
+    if constexpr (quick && !packs_octets<storage>) {
+      const std::uint32_t row_pieces = task.k / (128 / bits_of(storage));
+      const uint4* input = static_cast<const uint4*>(task.data) + strip.first_row * row_pieces +
+                           strip.first_word / 4;
+      const std::uint32_t there = strip.rows * strip.words_per_row / 4;
+      const Strip groups = by_groups(task, strip);
+      const std::uint32_t pieces = groups.rows * task.rows_per_group * strip.words_per_row / 4;
+      for (std::uint32_t i = threadIdx.x % 32; i < pieces; i += 32) {
+        if (i < there) {
+          const std::uint32_t row = groups.per_row.quotient(4 * i);
+          copy_piece_async(mine.raw + i, input + std::uint64_t{row} * row_pieces +
+                                             (i - row * (strip.words_per_row / 4)));
+        } else {
+          mine.raw[i] = {0, 0, 0, 0};
+        }
+      }
+      __pipeline_commit();
+    } else if constexpr (quick) {
       constexpr std::uint32_t elements = 128 / bits_of(storage);
       const LaneOctet<storage> at(task, strip);
       const std::uint32_t row_pieces = task.k / elements;
@@ -162,13 +180,13 @@ struct GroupStrips {
       if (at.rows == 8) {
 #pragma unroll
         for (std::uint32_t r = 0; r < 8; ++r) {
-          __pipeline_memcpy_async(raw + 32 * r, input + r * row_pieces, 16);
+          copy_piece_async(raw + 32 * r, input + r * row_pieces);
         }
       } else {
 #pragma unroll
         for (std::uint32_t r = 0; r < 8; ++r) {
           if (r < at.rows) {
-            __pipeline_memcpy_async(raw + 32 * r, input + r * row_pieces, 16);
+            copy_piece_async(raw + 32 * r, input + r * row_pieces);
           } else {
             raw[32 * r] = {0, 0, 0, 0};
           }
@@ -179,7 +197,20 @@ struct GroupStrips {
   }
   static __device__ void pack(const TileTask& task, const Strip& strip, Member& mine, Slot& slot,
                               const Emit& emit) {
-    if constexpr (quick) {
+    if constexpr (quick && !packs_octets<storage>) {
+      __pipeline_wait_prior(0);
+      __syncwarp();
+      if constexpr (Emit::keeps_rows) {
+        const std::uint32_t pieces =
+            by_groups(task, strip).rows * task.rows_per_group * strip.words_per_row / 4;
+        for (std::uint32_t i = threadIdx.x % 32; i < pieces; i += 32) {
+          reinterpret_cast<uint4*>(slot.words)[i] = mine.raw[i];
+        }
+      } else {
+        emit.keep_rows(strip, reinterpret_cast<const std::uint32_t*>(mine.raw), slot.words);
+      }
+      __syncwarp();  // the next strip's rows come where these are
+    } else if constexpr (quick) {
       __pipeline_wait_prior(0);
       const uint4* raw = mine.raw + threadIdx.x % 32;
       const LaneOctet<storage> at(task, strip);
@@ -213,12 +244,11 @@ struct GroupStrips {
       }
     }
     if (first >= emit.capacity()) return __syncwarp();  // the slot is packed anew
-    const SharedHalves out(mine.staged);
     const std::uint32_t units = slot.units[lane] & 0xffffu;
-    std::uint32_t to =
-        static_cast<std::uint32_t>(first % 8) + (slot.units[lane] >> 16) + count_bits(units);
+    const SharedHalves to =
+        SharedHalves(mine.staged) + static_cast<std::int32_t>(first % 8 + (slot.units[lane] >> 16));
     __syncwarp();
-    for_each_bit_from_top(units, [&](std::uint32_t bit) { out.store(--to, lane * places + bit); });
+    store_bits(to, units, count_bits(units), lane * places);
     __syncwarp();
     emit.template store<storage, quick>(
         groups, slot, mine.staged, first,
@@ -287,11 +317,12 @@ void run_groups(const CudaContext& context, DType storage, TileTask task, const 
   task.status = status;
   task.states = states;
   reset_tiles(context, task, batch_states(task));
-  const bool octets = task.wide && task.kind == ValueKind::binary && task.map.from == task.map.to &&
-                      task.rows_per_tile * task.part_words <= 32 * owned_words_of(storage);
+  const bool quick = task.wide && task.kind == ValueKind::binary && task.map.from == task.map.to &&
+                     task.rows_per_tile * task.part_words <= 32 * owned_words_of(storage) &&
+                     (storage != DType::bit || task.part_words % 4 == 0);
   with_storage(storage, [&]<DType type>() {
-    if constexpr (packs_octets<type>) {
-      if (octets && emit.is_pattern()) {
+    if constexpr (packs_octets<type> || type == DType::bit) {
+      if (quick && emit.is_pattern()) {
         return launch_strips<GroupStrips<type, true, Emit>>(context, task, emit);
       }
     }

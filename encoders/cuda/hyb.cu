@@ -263,7 +263,7 @@ inline TileTask plan_hyb(const SpikeView& spikes, const Hyb& hyb) {
 
 /// Words of the workspace: states of the batches, and the spikes of strips where rows have several.
 inline std::uint64_t hyb_states(const TileTask& task) {
-  return strip_states(task) + (task.parts > 1 ? ceil_div(task.tiles, 2) : 0);
+  return batch_states(task) + (task.parts > 1 ? ceil_div(task.tiles, 2) : 0);
 }
 
 }  // namespace
@@ -287,7 +287,7 @@ void encode(const CudaContext& context, const SpikeView& spikes, const Hyb& hyb,
   cuda::reset_tiles(context, task, states);
   const cuda::EmitHyb emit{
       hyb, value_source(spikes, hyb.layout.row_order),
-      task.parts > 1 ? reinterpret_cast<std::uint32_t*>(task.states + cuda::strip_states(task))
+      task.parts > 1 ? reinterpret_cast<std::uint32_t*>(task.states + cuda::batch_states(task))
                      : nullptr};
   cuda::with_storage(spikes.storage, [&]<DType storage>() {
     if (cuda::takes_rows(task, hyb)) {

@@ -33,6 +33,7 @@ __global__ void __launch_bounds__(tile_threads, tile_blocks_per_sm)
     spikes += count_bits(packed[i]);
     if (words != nullptr) words[first + i] = packed[i];
   }
+  wait_for_reset();
   add_to(&task.status->nnz, spikes);
 }
 
@@ -44,10 +45,9 @@ void pack_rows(const CudaContext& context, const SpikeView& spikes, RowOrder ord
   reset_tiles(context, task);
   if (spikes.shape.elements() == 0) return;
   with_storage(spikes.storage, [&]<DType storage>() {
-    pack_tiles<storage>
-        <<<tile_blocks(task), tile_threads, packed_bytes<storage>, context.stream>>>(task, words);
+    launch_after_reset(context, pack_tiles<storage>, tile_blocks(task), tile_threads,
+                       packed_bytes<storage>, task, words);
   });
-  check_launch();
 }
 
 }  // namespace

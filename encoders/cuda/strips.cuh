@@ -9,6 +9,8 @@
 /// input of a warp's next strip is on its way while it writes one. What a spike becomes in an
 /// encoding is a unit. batches.cuh finds where the units of a strip go; slots of ELL need not ask.
 
+#include <cuda_pipeline_primitives.h>
+
 #include "spiketune/encoders/cuda/tile.cuh"
 
 namespace spiketune::cuda {
@@ -44,10 +46,14 @@ struct Strip : TileBits {
   std::uint32_t first_column;
 
   __device__ Strip(const TileTask& task, std::uint32_t index, std::uint32_t* shared)
-      : TileBits(task, index < task.tiles ? index : 0u, shared),
+      : TileBits(task, index < count(task) ? index : 0u, shared),
         per_row(task.per_part),
         first_column(32 * first_word) {
-    if (index >= task.tiles) rows = 0;
+    if (index >= count(task)) rows = 0;
+  }
+  /// Of all strips; see check_strips().
+  [[nodiscard]] __device__ static std::uint32_t count(const TileTask& task) {
+    return static_cast<std::uint32_t>(task.tiles);
   }
   [[nodiscard]] __device__ bool one_row() const { return rows == 1; }
   [[nodiscard]] __device__ std::uint32_t row_of(std::uint32_t unit) const {
@@ -71,12 +77,22 @@ class SharedHalves {
                  : "memory");
   }
 
+  /// Those from `halves` on, which may be below zero.
+  __device__ SharedHalves operator+(std::int32_t halves) const {
+    SharedHalves sum = *this;
+    sum.at_ += static_cast<std::uint32_t>(2 * halves);
+    return sum;
+  }
+
  private:
   std::uint32_t at_;
 #else
   explicit SharedHalves(std::uint16_t* halves) : at_(halves) {}
   void store(std::uint32_t i, std::uint32_t value) const {
     at_[i] = static_cast<std::uint16_t>(value);
+  }
+  SharedHalves operator+(std::int32_t halves) const {
+    return SharedHalves(at_ + halves);
   }
 
  private:
@@ -102,6 +118,20 @@ __device__ void load_words(const std::uint32_t* words, std::uint32_t (&loaded)[c
   }
 }
 
+/// to[0 .. count - 1] = words; `to` is aligned to as many of them as 16 bytes hold.
+template <std::uint32_t count>
+__device__ void store_words(std::uint32_t* to, const std::uint32_t (&words)[count]) {
+  if constexpr (count % 4 == 0) {
+#pragma unroll
+    for (std::uint32_t i = 0; i < count; i += 4) {
+      *reinterpret_cast<uint4*>(to + i) = {words[i], words[i + 1], words[i + 2], words[i + 3]};
+    }
+  } else {
+    static_assert(count == 2);
+    *reinterpret_cast<uint2*>(to) = {words[0], words[1]};
+  }
+}
+
 /// visit(bit) from the highest set bit down: one instruction finds it.
 template <class Visit>
 __device__ void for_each_bit_from_top(std::uint32_t word, Visit&& visit) {
@@ -112,6 +142,23 @@ __device__ void for_each_bit_from_top(std::uint32_t word, Visit&& visit) {
   }
 }
 
+/// Stores add + bit for the `count` bits of a word at `to` and on: from both ends at once, which is
+/// half as many steps. One bit that is left is stored twice.
+__device__ inline void store_bits(SharedHalves to, std::uint32_t word, std::uint32_t count,
+                                  std::uint32_t add) {
+  SharedHalves last = to + (static_cast<std::int32_t>(count) - 1);
+  while (word != 0) {
+    const auto high = static_cast<std::uint32_t>(31 - __clz(static_cast<int>(word)));
+    const std::uint32_t lowest = word & (0u - word);
+    const auto low = static_cast<std::uint32_t>(31 - __clz(static_cast<int>(lowest)));
+    word &= ~(lowest | 1u << high);
+    last.store(0, add + high);
+    to.store(0, add + low);
+    last = last + -1;
+    to = to + 1;
+  }
+}
+
 /// The units of a strip, by lanes that own neighbouring words.
 template <DType storage>
 struct StripUnits {
@@ -119,23 +166,23 @@ struct StripUnits {
   std::uint32_t total;
   const StripMemory<storage>* memory;
   std::uint16_t* staged;
+  std::uint32_t most = strip_window<storage>;  ///< that are staged at a time
 
   /// staged[at + rank - window] = unit + add for the units of ranks in [window, window +
-  /// strip_window<storage>).
+  /// most).
   __device__ void stage(std::uint32_t at, std::uint32_t window, std::uint32_t add = 0) const {
     const std::uint32_t lane = threadIdx.x % 32;
     std::uint32_t words[owned];
     load_words<owned>(memory->words + lane * owned, words);
     std::uint32_t rank = memory->before[lane] - window;
     const SharedHalves out(staged);
-    if (total <= strip_window<storage>) {
+    if (total <= most) {
 #pragma unroll
       for (std::uint32_t i = 0; i < owned; ++i) {
-        rank += count_bits(words[i]);
-        std::uint32_t to = at + rank;
-        for_each_bit_from_top(words[i], [&](std::uint32_t bit) {
-          out.store(--to, add + (lane * owned + i) * 32 + bit);
-        });
+        const std::uint32_t count = count_bits(words[i]);
+        store_bits(out + static_cast<std::int32_t>(at + rank), words[i], count,
+                   add + (lane * owned + i) * 32);
+        rank += count;
       }
       return;
     }
@@ -145,13 +192,14 @@ struct StripUnits {
       rank += count_bits(word);
       std::uint32_t to = rank;
       for_each_bit_from_top(word, [&](std::uint32_t bit) {
-        if (--to < strip_window<storage>) out.store(at + to, add + (lane * owned + i) * 32 + bit);
+        if (--to < most) out.store(at + to, add + (lane * owned + i) * 32 + bit);
       });
     }
   }
   /// Units before a word.
   [[nodiscard]] __device__ std::uint32_t before_word(std::uint32_t word) const {
     std::uint32_t units = memory->before[word / owned];
+    if (word % owned == 0) return units;
 #pragma unroll
     for (std::uint32_t i = 0; i + 1 < owned; ++i) {
       if (i < word % owned) units += count_bits(memory->words[word / owned * owned + i]);
@@ -192,13 +240,12 @@ __device__ void store_strip(const StripUnits<storage>& units, std::uint64_t firs
                             std::uint64_t limit, bool together, One&& one, Eight&& eight) {
   if (first >= limit) return;
   const auto end = static_cast<std::uint32_t>(std::min<std::uint64_t>(units.total, limit - first));
-  for (std::uint32_t window = 0; window < end; window += strip_window<storage>) {
+  for (std::uint32_t window = 0; window < end; window += units.most) {
     __syncwarp();
     units.stage(static_cast<std::uint32_t>(first % 8), window);
     __syncwarp();
     store_window(units.staged, first + window,
-                 end - window < strip_window<storage> ? end - window : strip_window<storage>,
-                 together, one, eight);
+                 end - window < units.most ? end - window : units.most, together, one, eight);
   }
 }
 
@@ -306,6 +353,22 @@ struct RegisterPieces {
   [[nodiscard]] __device__ uint4 get(std::uint32_t i) const { return piece[i]; }
 };
 
+/// Copies a piece of 16 bytes that nobody reads again to shared memory, as
+/// __pipeline_memcpy_async() does: it makes way in L2 for what comes next, and not for what others
+/// have there, which may have to be written to memory first.
+__device__ inline void copy_piece_async(uint4* to, const uint4* from) {
+#if defined(__CUDA_ARCH__)
+  std::uint64_t policy;
+  asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
+  asm volatile("cp.async.cg.shared.global.L2::cache_hint [%0], [%1], 16, %2;" ::"r"(
+                   static_cast<unsigned>(__cvta_generic_to_shared(to))),
+               "l"(from), "l"(policy)
+               : "memory");
+#else
+  __pipeline_memcpy_async(to, from, 16);
+#endif
+}
+
 /// The same in shared memory, which leaves registers for more warps: better where they wait for
 /// each other. A lane packs what it has copied.
 template <DType storage>
@@ -316,7 +379,7 @@ struct SharedPieces {
     fetch_pieces<storage>(task, strip, [&](std::uint32_t i, const uint4* from, bool there) {
       uint4* to = raw + 32 * i + threadIdx.x % 32;
       if (there) {
-        __pipeline_memcpy_async(to, from, 16);
+        copy_piece_async(to, from);
       } else {
         *to = {0, 0, 0, 0};
       }

@@ -1,15 +1,12 @@
 #pragma once
 /// \file
-/// Tiles of the one-pass encoders: cut from the tensor, copied ahead, packed to bits in shared
-/// memory.
+/// Tiles of the one-pass encoders: cut from the tensor, packed to bits in shared memory.
 ///
-///   global --copied ahead--> shared (raw) --pack--> shared (bits)
+///   global --16-byte loads--> registers --pack--> shared (bits)
 ///
 /// A tile is a run of whole groups of rows, 32 KB of input (8 KB where that is packed), or, where
 /// one group is larger than that, a part of its columns. pack.cu keeps the bits; strips.cuh has
 /// smaller tiles, of which warps make encodings.
-
-#include <cuda_pipeline_primitives.h>
 
 #include <algorithm>
 
@@ -59,6 +56,7 @@ struct TileTask {
   Divisor per_part;          ///< by that
   std::uint32_t parts;       ///< tiles side by side; 1 unless rows are very long
   std::uint64_t tiles;
+  std::uint32_t plain;     ///< the first of them: whole rows, as many as a tile can have
   bool wide;               ///< rows are made of whole 16-byte pieces of whole words
   std::uint32_t* offsets;  ///< [groups + 1], or null
   EncodeStatus* status;
@@ -78,6 +76,14 @@ struct TileBits {
   template <class Index>
   __device__ TileBits(const TileTask& task, Index tile, std::uint32_t* shared)
       : words(shared), first_row(tile), first_word(0) {
+    if (tile < task.plain) {
+      const auto index = static_cast<std::uint32_t>(tile);
+      first_group = std::uint64_t{index} * task.groups_per_tile;
+      first_row = std::uint64_t{index} * task.rows_per_tile;
+      rows = task.rows_per_tile;
+      words_per_row = task.part_words;
+      return;
+    }
     if (task.parts > 1) {
       first_row = tile / task.parts;
       first_word = static_cast<std::uint32_t>(tile - first_row * task.parts) * task.part_words;
@@ -260,12 +266,6 @@ template <DType storage>
 inline constexpr std::uint32_t tile_pieces = tile_threads* owned_words<storage> * 32 *
                                              bits_of(storage) / 128;
 
-/// Pieces of shared memory that the input of a tile takes.
-template <DType storage>
-__host__ __device__ std::uint32_t raw_pieces(const TileTask& task) {
-  return task.wide ? tile_pieces<storage> : 0;
-}
-
 template <DType storage>
 __device__ std::uint32_t pieces_of(const TileBits& tile) {
   return tile.total_words() * bits_of(storage) / 4;
@@ -289,27 +289,6 @@ __device__ void with_places(const TileTask& task, const TileBits& tile, Use&& us
       return input + rows.source(row) * row_pieces + (i - row * per_row.value);
     });
   }
-}
-
-/// Starts to copy the input of a tile to `raw`, a piece of 16 bytes at a time. Where it is not made
-/// of such, there is nothing to do: pack_tile() reads it. Each thread later packs what it copies.
-template <DType storage>
-__device__ void fetch_tile(const TileTask& task, const TileBits& tile, uint4* raw) {
-  if (!task.wide) return;
-  const std::uint32_t pieces = pieces_of<storage>(tile);
-  with_places<storage>(task, tile, [&](auto place) {
-    if (pieces == tile_pieces<storage>) {
-#pragma unroll
-      for (std::uint32_t i = 0; i < tile_pieces<storage>; i += tile_threads) {
-        __pipeline_memcpy_async(raw + threadIdx.x + i, place(threadIdx.x + i), 16);
-      }
-    } else {
-      for (std::uint32_t i = threadIdx.x; i < pieces; i += tile_threads) {
-        __pipeline_memcpy_async(raw + i, place(i), 16);
-      }
-    }
-  });
-  __pipeline_commit();
 }
 
 /// Piece `i` of a tile has invalid elements: reports the first. By value: a reference would keep
@@ -378,34 +357,7 @@ __device__ void pack_pieces(const TileTask& task, const TileBits& tile, std::uin
   }
 }
 
-/// Packs a tile of whole pieces of other than binary spikes, or one that is not full.
-template <DType storage>
-__device__ __noinline__ void pack_other_pieces(const TileTask& task, TileBits tile,
-                                               const uint4* raw, std::uint32_t* words) {
-  const auto load = [&](std::uint32_t i) { return raw[i]; };
-  if (storage == DType::bit || task.kind == ValueKind::binary) {
-    pack_pieces<storage, true, false>(task, tile, words, load);
-  } else {
-    pack_pieces<storage, storage == DType::bit, false>(task, tile, words, load);
-  }
-}
-
-/// Packs a tile into shared memory, from `raw`, where fetch_tile() has sent its input. All threads
-/// call; a barrier must follow.
-template <DType storage>
-__device__ void pack_fetched_tile(const TileTask& task, const TileBits& tile, const uint4* raw,
-                                  std::uint32_t* words) {
-  if (!task.wide) return pack_ragged_tile<storage>(task, tile, words);
-  __pipeline_wait_prior(0);
-  if ((storage == DType::bit || task.kind == ValueKind::binary) &&
-      pieces_of<storage>(tile) == tile_pieces<storage>) {
-    pack_pieces<storage, true, true>(task, tile, words, [&](std::uint32_t i) { return raw[i]; });
-  } else {
-    pack_other_pieces<storage>(task, tile, raw, words);
-  }
-}
-
-/// The same, straight from the tensor.
+/// Packs a tile into shared memory. All threads call; a barrier must follow.
 template <DType storage>
 __device__ void pack_tile(const TileTask& task, const TileBits& tile, std::uint32_t* words) {
   if (!task.wide) return pack_ragged_tile<storage>(task, tile, words);
@@ -419,20 +371,6 @@ __device__ void pack_tile(const TileTask& task, const TileBits& tile, std::uint3
       pack_pieces<storage, true, false>(task, tile, words, load);
     }
   });
-}
-
-/// A kernel that begins while the one before it resets its counters: waits until that has ended.
-__device__ inline void wait_for_reset() {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-  asm volatile("griddepcontrol.wait;" ::: "memory");
-#endif
-}
-
-/// Lets the next kernel begin that was launched with launch_after_reset().
-__device__ inline void let_next_begin() {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-  asm volatile("griddepcontrol.launch_dependents;");
-#endif
 }
 
 __global__ static void clear_tiles(EncodeStatus* status, std::uint64_t* states, std::uint64_t count,
@@ -464,6 +402,8 @@ inline TileTask plan_tiles(const SpikeView& spikes, RowOrder order, std::uint32_
   task.groups_per_tile = task.parts > 1 ? 1 : groups;
   task.rows_per_tile = task.groups_per_tile * rows_per_group;
   task.tiles = ceil_div(task.m, task.rows_per_tile) * task.parts;
+  task.plain = static_cast<std::uint32_t>(
+      task.parts > 1 ? 0 : std::min<std::uint64_t>(task.m / task.rows_per_tile, 0xffffffffu));
   const std::uint32_t piece = 128 / bits_of(spikes.storage);
   task.wide = shape.k != 0 && shape.k % std::max(piece, 32u) == 0 &&
               reinterpret_cast<std::uintptr_t>(spikes.data) % 16 == 0;

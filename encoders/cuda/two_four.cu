@@ -15,8 +15,44 @@ struct EmitTwoFour {
   TwoFour two_four;
   ValueSource source;
 
-  /// A lane makes a word of presence, from two words of spikes.
+  /// A lane splits the words that it owns. Those of a full strip are neighbours in the encoding
+  /// too.
+  template <std::uint32_t owned>
+  __device__ void split_own(const Strip& bits, Tally* tally) const {
+    std::uint32_t words[owned];
+    std::uint32_t metadata[owned];
+    std::uint32_t presence[owned / 2];
+    std::uint32_t* here = bits.words + threadIdx.x % 32 * owned;
+    load_words<owned>(here, words);
+#pragma unroll
+    for (std::uint32_t i = 0; i < owned; ++i) {
+      const SplitGroups groups = split_groups(words[i]);
+      tally->spikes += count_bits(words[i]);
+      if (two_four.prune()) tally->lost += count_bits(groups.residual);
+      words[i] = two_four.prune() ? 0 : groups.residual;
+      metadata[i] = groups.metadata;
+      presence[i / 2] = i % 2 == 0 ? groups.presence : presence[i / 2] | groups.presence << 16;
+    }
+    const std::uint64_t at =
+        bits.first_row * two_four.words_per_row + bits.first_word + threadIdx.x % 32 * owned;
+    store_words<owned>(here, words);
+    store_words<owned>(two_four.metadata.data + at, metadata);
+    store_words<owned / 2>(two_four.presence.data + at / 2, presence);
+  }
+  template <DType storage, bool quick>
   __device__ void split(const Strip& bits, Tally* tally) const {
+    constexpr std::uint32_t owned = owned_words<storage>;
+    if constexpr (quick && owned >= 4) {
+      const bool whole = bits.one_row() || bits.words_per_row == two_four.words_per_row;
+      if (whole && bits.total_words() == strip_words<storage> &&
+          two_four.words_per_row % owned == 0) {
+        return split_own<owned>(bits, tally);
+      }
+    }
+    split_pairs(bits, tally);
+  }
+  /// A lane makes a word of presence, from two words of spikes.
+  __device__ void split_pairs(const Strip& bits, Tally* tally) const {
     const std::uint32_t pairs = (bits.words_per_row + 1) / 2;
     const std::uint32_t total = two_four.words_per_row == 0 ? 0 : bits.rows * pairs;
     const Divisor per_row(pairs);
@@ -48,7 +84,9 @@ struct EmitTwoFour {
       if (both) here[1] = two_four.prune() ? 0 : high.residual;
     }
   }
-  [[nodiscard]] bool is_pattern() const { return two_four.values.type == DType::bit; }
+  [[nodiscard]] bool is_pattern() const {
+    return two_four.values.type == DType::bit;
+  }
   template <DType storage, bool pattern>
   __device__ void store(const Strip& strip, const StripUnits<storage>& units,
                         std::uint64_t first) const {
