@@ -7,26 +7,23 @@
 
 namespace spiketune::cli {
 
-/// A number more than 0.
-inline CLI::Validator positive() {
-  return {[](const std::string& text) {
+/// A number for which `holds`; `sentence` ends "'text' is".
+inline CLI::Validator number_that(bool (*holds)(double), const std::string& sentence) {
+  return {[holds, sentence](const std::string& text) {
             double value = 0;
             // CLI11 reads nothing as 0.
             const bool number = !text.empty() && CLI::detail::lexical_cast(text, value);
-            return number && value > 0 ? std::string() : "'" + text + "' is not more than 0";
+            return number && holds(value) ? std::string() : "'" + text + "' is " + sentence;
           },
-          "", "positive"};
+          "", sentence};
 }
 
-/// 0 or a number more than that.
+inline CLI::Validator positive() {
+  return number_that([](double value) { return value > 0; }, "not more than 0");
+}
+
 inline CLI::Validator not_negative() {
-  return {[](const std::string& text) {
-            double value = 0;
-            // CLI11 reads nothing as 0.
-            const bool number = !text.empty() && CLI::detail::lexical_cast(text, value);
-            return number && value >= 0 ? std::string() : "'" + text + "' is not a number from 0";
-          },
-          "", "not_negative"};
+  return number_that([](double value) { return value >= 0; }, "not a number from 0");
 }
 
 }  // namespace spiketune::cli

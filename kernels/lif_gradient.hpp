@@ -7,9 +7,13 @@
 /// threshold, else 0 (Y. Wu et al., Frontiers in Neuroscience 2018). The reset counts as constant.
 /// From the last step to the first, with s the spike:
 ///
-///   dh = (near ? dspike / (2·width) : 0) + dv         dv: of the membrane after the step, 0 at
-///   first dcurrent = gain·dh dv = leak·dh                                      of the membrane
-///   before; 0 where it was reset
+///     dh = (near ? dspike / (2·width) : 0) + dv
+///
+///     dcurrent = gain·dh
+///
+///     dv = leak·dh of the membrane before, 0 where it was reset
+///
+/// where dv is of the membrane after the step, 0 at first.
 ///
 /// Bytes: the gradient twice, and a quarter of a byte for each of its elements.
 

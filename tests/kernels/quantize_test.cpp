@@ -22,6 +22,14 @@ int integer(const QuantisedWeights& weights, std::uint64_t i) {
   return load_integer(weights.view.data, weights.view.type, i);
 }
 
+std::vector<float> normal_weights(std::size_t count) {
+  std::mt19937 random(3);
+  std::normal_distribution<float> normal;
+  std::vector<float> w(count);
+  for (float& value : w) value = normal(random);
+  return w;
+}
+
 TEST(Quantize, TheLargestOfAColumnIsTheLargestInteger) {
   // Columns: one to -2; zeros; powers of two; small.
   const std::vector<float> w = {1,    0, 4,  1e-6f,  //
@@ -45,10 +53,7 @@ TEST(Quantize, TheLargestOfAColumnIsTheLargestInteger) {
 TEST(Quantize, ErrorsAreThoseOfTheElements) {
   constexpr std::uint32_t k = 65;
   constexpr std::uint32_t n = 31;
-  std::mt19937 random(3);
-  std::normal_distribution<float> normal;
-  std::vector<float> w(k * n);
-  for (float& value : w) value = normal(random);
+  const std::vector<float> w = normal_weights(k * n);
   for (const DType type : {DType::s8, DType::s4}) {
     const QuantisedWeights quantised = quantize(HostContext{2}, view_of(w, k, n), type);
     std::vector<float> back(w.size());
@@ -71,10 +76,7 @@ TEST(Quantize, ErrorsAreThoseOfTheElements) {
 TEST(Quantize, E4m3IsAsNearAsItsMantissaAllows) {
   constexpr std::uint32_t k = 65;
   constexpr std::uint32_t n = 31;
-  std::mt19937 random(3);
-  std::normal_distribution<float> normal;
-  std::vector<float> w(k * n);
-  for (float& value : w) value = normal(random);
+  const std::vector<float> w = normal_weights(k * n);
   const QuantisedWeights quantised = quantize(HostContext{2}, view_of(w, k, n), DType::e4m3);
   EXPECT_EQ(quantised.view.bytes(), w.size());
   std::vector<float> back(w.size());
