@@ -242,9 +242,9 @@ inline std::vector<DType> storages(ValueKind kind) {
 /// than a warp's words.
 inline std::vector<SpikeShape> shapes() {
   if (small_tests()) return {{1, 0, 5}, {2, 19, 70}, {1, 9, 1500}, {2, 150, 128}, {1, 2, 70000}};
-  return {{1, 0, 5},    {1, 5, 0},     {1, 1, 1},    {4, 3, 1},    {1, 17, 33},
-          {2, 19, 70},  {4, 16, 64},   {3, 43, 129}, {2, 64, 256}, {1, 9, 1500},
-          {1, 300, 96}, {3, 400, 128}, {1, 3, 70000}};
+  return {{1, 0, 5},    {1, 5, 0},    {1, 1, 1},     {4, 3, 1},    {1, 17, 33},
+          {2, 19, 70},  {2, 20, 70},  {4, 16, 64},   {3, 43, 129}, {2, 64, 256},
+          {1, 9, 1500}, {1, 300, 96}, {3, 400, 128}, {1, 3, 70000}};
 }
 
 // The tests. A backend's file makes `Fixture` and instantiates them with

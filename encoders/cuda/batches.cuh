@@ -122,15 +122,11 @@ __device__ inline Roster& kept_in_register(Roster& roster) {
 
 inline constexpr std::uint32_t no_batch = 0xffffffffu;
 
-/// Units of a batch's strip that are staged at a time. Those of bits are a residual, and few.
-template <DType storage>
-inline constexpr std::uint32_t batch_window = storage == DType::bit ? 768 : window_units;
-
 /// The strips of a block's warps, in shared memory.
 template <DType storage>
 struct alignas(16) CrewMember {
   StripMemory<storage> slots[strip_slots];
-  std::uint16_t staged[batch_window<storage> + 8];
+  std::uint16_t staged[strip_window<storage> + 8];
   uint4 raw[32 * lane_pieces<storage>];  ///< input of the next strip
 };
 
@@ -187,8 +183,7 @@ struct RowStrips {
   using Emit = EmitRows;
   using Member = CrewMember<storage>;
   using Slot = StripMemory<storage>;
-  /// Packed input takes few registers.
-  static constexpr int blocks_per_sm = bits_of(storage) < 8 ? 3 : 2;
+  static constexpr int blocks_per_sm = 2;  ///< 30 warps take longer than 20, of bits too
 
   /// The input of a strip is on its way.
   static __device__ void load(const TileTask& task, const Strip& strip, Member& mine) {
@@ -223,7 +218,7 @@ struct RowStrips {
   static __device__ void store(const TileTask& task, const Strip& strip, Member& mine,
                                const Slot& slot, const Emit& emit, std::uint32_t total,
                                std::uint64_t first) {
-    const StripUnits<storage> units{total, &slot, mine.staged, batch_window<storage>};
+    const StripUnits<storage> units{total, &slot, mine.staged};
     store_offsets<storage>(task, strip, units, first);
     emit.template store<storage, quick>(strip, units, first);
     __syncwarp();  // the slot is packed anew

@@ -70,7 +70,7 @@ __device__ float value_of(std::uint32_t pattern) {
   }
 }
 
-/// Rows of whole pieces, aligned: a thread casts eight elements at a time.
+/// Whole pieces, aligned: a thread casts eight elements at a time.
 template <DType storage, class T>
 __global__ void __launch_bounds__(pack_threads) cast_wide(const CastTask task, T* values) {
   struct alignas(16) Out {
@@ -131,8 +131,13 @@ __global__ void cast(const BitRows bits, const ValueSource source, bool pattern,
   }
 }
 
-bool is_wide(const SpikeView& spikes) {
-  return spikes.shape.k % piece_elements == 0 &&
+/// Rows of whole pieces, or rows that follow one another without a gap and stay where they are.
+bool is_wide(const SpikeView& spikes, const Dense& dense) {
+  const SpikeShape& shape = spikes.shape;
+  const bool one_run =
+      spikes.row_order == dense.layout.row_order && shape.elements() % piece_elements == 0 &&
+      row_bytes(spikes.storage, shape.k) * 8 == std::uint64_t{shape.k} * bits_of(spikes.storage);
+  return (shape.k % piece_elements == 0 || one_run) &&
          reinterpret_cast<std::uintptr_t>(spikes.data) % 16 == 0;
 }
 
@@ -162,7 +167,7 @@ void launch_wide(const CudaContext& context, const SpikeView& spikes, const Dens
 template <class T>
 void launch_cast(const CudaContext& context, const SpikeView& spikes, const Dense& dense,
                  std::uint32_t* words) {
-  if (is_wide(spikes)) return launch_wide<T>(context, spikes, dense);
+  if (is_wide(spikes, dense)) return launch_wide<T>(context, spikes, dense);
   const RowOrder order = dense.layout.row_order;
   const BitRows bits = pack(context, spikes, order, words, dense.status);
   const ValueSource source = value_source(spikes, order);
@@ -175,9 +180,10 @@ void launch_cast(const CudaContext& context, const SpikeView& spikes, const Dens
 }  // namespace
 }  // namespace cuda
 
-std::size_t encode_workspace_bytes(const CudaContext&, const SpikeView& spikes, const Dense&) {
+std::size_t encode_workspace_bytes(const CudaContext&, const SpikeView& spikes,
+                                   const Dense& dense) {
   WorkspaceCarver carver;
-  carver.take<std::uint32_t>(cuda::is_wide(spikes) ? 0 : packed_words(spikes));
+  carver.take<std::uint32_t>(cuda::is_wide(spikes, dense) ? 0 : packed_words(spikes));
   return carver.bytes();
 }
 
@@ -185,7 +191,7 @@ void encode(const CudaContext& context, const SpikeView& spikes, const Dense& de
             Workspace workspace) {
   check_encode(spikes, dense, Space::device);
   WorkspaceCarver carver(workspace);
-  auto* words = carver.take<std::uint32_t>(cuda::is_wide(spikes) ? 0 : packed_words(spikes));
+  auto* words = carver.take<std::uint32_t>(cuda::is_wide(spikes, dense) ? 0 : packed_words(spikes));
   switch (dense.params.type) {
     case DType::f16:
       return cuda::launch_cast<Half>(context, spikes, dense, words);

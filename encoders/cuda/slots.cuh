@@ -41,7 +41,10 @@ __device__ void stage_slots(const Strip& strip, const SlotRange& range, std::uin
     std::uint32_t left = count_bits(word);
     rank += left;
     if (all) {
-      store_bits(out + static_cast<std::int32_t>(shift + first), word, left, column);
+      for_each_bit_from_top(word, [&](std::uint32_t bit) {
+        --left;
+        out.store(shift + first + left, column + bit);
+      });
     } else {
       for_each_bit_from_top(ordinal < range.width ? word : 0, [&](std::uint32_t bit) {
         --left;

@@ -166,17 +166,16 @@ struct StripUnits {
   std::uint32_t total;
   const StripMemory<storage>* memory;
   std::uint16_t* staged;
-  std::uint32_t most = strip_window<storage>;  ///< that are staged at a time
 
   /// staged[at + rank - window] = unit + add for the units of ranks in [window, window +
-  /// most).
+  /// strip_window<storage>).
   __device__ void stage(std::uint32_t at, std::uint32_t window, std::uint32_t add = 0) const {
     const std::uint32_t lane = threadIdx.x % 32;
     std::uint32_t words[owned];
     load_words<owned>(memory->words + lane * owned, words);
     std::uint32_t rank = memory->before[lane] - window;
     const SharedHalves out(staged);
-    if (total <= most) {
+    if (total <= strip_window<storage>) {
 #pragma unroll
       for (std::uint32_t i = 0; i < owned; ++i) {
         const std::uint32_t count = count_bits(words[i]);
@@ -192,7 +191,7 @@ struct StripUnits {
       rank += count_bits(word);
       std::uint32_t to = rank;
       for_each_bit_from_top(word, [&](std::uint32_t bit) {
-        if (--to < most) out.store(at + to, add + (lane * owned + i) * 32 + bit);
+        if (--to < strip_window<storage>) out.store(at + to, add + (lane * owned + i) * 32 + bit);
       });
     }
   }
@@ -240,12 +239,13 @@ __device__ void store_strip(const StripUnits<storage>& units, std::uint64_t firs
                             std::uint64_t limit, bool together, One&& one, Eight&& eight) {
   if (first >= limit) return;
   const auto end = static_cast<std::uint32_t>(std::min<std::uint64_t>(units.total, limit - first));
-  for (std::uint32_t window = 0; window < end; window += units.most) {
+  for (std::uint32_t window = 0; window < end; window += strip_window<storage>) {
     __syncwarp();
     units.stage(static_cast<std::uint32_t>(first % 8), window);
     __syncwarp();
     store_window(units.staged, first + window,
-                 end - window < units.most ? end - window : units.most, together, one, eight);
+                 end - window < strip_window<storage> ? end - window : strip_window<storage>,
+                 together, one, eight);
   }
 }
 

@@ -64,6 +64,7 @@ struct alignas(16) Unit {
   std::uint32_t far_batch;       ///< where its far batches are
   std::uint16_t steps;           ///< of all batches
   std::uint16_t far_entries[2];  ///< the most of rows 0 to 7, and of rows 8 to 15
+  std::uint16_t unused = 0;      ///< written too: a unit is read whole
 };
 
 /// `offset` of a unit: columns that the units before it have, each counted once or more often.
