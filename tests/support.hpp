@@ -110,6 +110,15 @@ inline std::vector<std::byte> to_type(const std::vector<float>& values, DType ty
   return bytes;
 }
 
+/// Bytes in the memory of a context. CUDA: synchronises.
+template <class ContextT>
+Buffer upload(const ContextT& context, const void* data, std::size_t bytes) {
+  Buffer buffer = allocate(context, bytes);
+  copy(context, buffer.data(), data, bytes);
+  synchronize(context);
+  return buffer;
+}
+
 /// Y[row·N + n] in double, rows in `order`.
 inline std::vector<double> oracle(const Logical& logical, RowOrder order,
                                   const std::vector<float>& weights, std::uint32_t n) {

@@ -16,13 +16,6 @@ class LifOnGpu : public ::testing::Test {
   }
 };
 
-Buffer upload(const CudaContext& context, const void* data, std::size_t bytes) {
-  Buffer buffer = allocate(context, bytes);
-  copy(context, buffer.data(), data, bytes);
-  synchronize(context);
-  return buffer;
-}
-
 TEST_F(LifOnGpu, IsTheHostsBitForBit) {
   const CudaStream stream;
   const CudaContext context = stream.context();

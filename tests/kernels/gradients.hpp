@@ -75,15 +75,6 @@ struct TrainingProblem {
   SpikeTensor mask;
 };
 
-/// Bytes in the memory of a context.
-template <class ContextT>
-Buffer upload(const ContextT& context, const void* data, std::uint64_t bytes) {
-  Buffer buffer = allocate(context, bytes);
-  copy(context, buffer.data(), data, bytes);
-  synchronize(context);
-  return buffer;
-}
-
 /// Runs weight_gradient() over memory that was full of NaN, and compares exactly with
 /// problem.weight_oracle().
 template <class Format, class ContextT>

@@ -23,17 +23,11 @@ template <class ContextT>
 std::vector<std::byte> walk_back(const ContextT& context, const SpikeShape& shape,
                                  const LifParams& params, DType type,
                                  const std::vector<float>& gradient, bool in_place) {
-  const auto upload = [&](const void* data, std::size_t bytes) {
-    Buffer buffer = allocate(context, bytes);
-    copy(context, buffer.data(), data, bytes);
-    synchronize(context);
-    return buffer;
-  };
   const auto fired = random_words(shape, 1), near = random_words(shape, 2);
   const auto stored = to_type(gradient, type);
-  const Buffer fired_words = upload(fired.data(), fired.size() * 4);
-  const Buffer near_words = upload(near.data(), near.size() * 4);
-  const Buffer of_spikes = upload(stored.data(), stored.size());
+  const Buffer fired_words = upload(context, fired.data(), fired.size() * 4);
+  const Buffer near_words = upload(context, near.data(), near.size() * 4);
+  const Buffer of_spikes = upload(context, stored.data(), stored.size());
   const Buffer result = allocate(context, stored.size());
   void* to = in_place ? of_spikes.data() : result.data();
   lif_gradient(context,

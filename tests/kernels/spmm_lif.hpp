@@ -125,13 +125,6 @@ class LayerData {
     for (float& value : result) value = static_cast<float>(drawn(random)) / 8;
     return result;
   }
-  template <class ContextT>
-  static Buffer upload(const ContextT& context, const void* data, std::size_t bytes) {
-    Buffer buffer = allocate(context, bytes);
-    copy(context, buffer.data(), data, bytes);
-    synchronize(context);
-    return buffer;
-  }
   [[nodiscard]] double weight_scale(std::uint64_t column) const {
     return is_quantised(layer_.weights) ? weight_scales_[column] : 1.0;
   }

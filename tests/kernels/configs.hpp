@@ -1,0 +1,67 @@
+#pragma once
+/// \file
+/// What the GPU tests of single kernels share: a product by each config that a kernel offers,
+/// compared exactly with the oracle.
+
+#include <string>
+#include <vector>
+
+#include "spiketune/core/cuda/stream.hpp"
+#include "spiketune/tests/support.hpp"
+
+namespace spiketune::test {
+
+struct SpmmShape {
+  std::uint64_t rows;
+  std::uint32_t k;
+  std::uint32_t n;
+};
+
+/// Small integers as W [K, N], and the Y [rows, N] that the spikes must give with it.
+struct ExactProduct {
+  ExactProduct(const Logical& spikes, std::uint32_t columns, unsigned seed)
+      : k(spikes.shape.k),
+        n(columns),
+        weights(integer_weights(std::uint64_t{k} * n, seed)),
+        expected(oracle(spikes, RowOrder::time_major, weights, n)) {}
+
+  std::uint32_t k;
+  std::uint32_t n;
+  std::vector<float> weights;
+  std::vector<double> expected;
+};
+
+/// By each config of `Config` that can run, W in f16 and bf16, into a Y that was full of NaN.
+/// `name(config)` is what a failure calls it.
+template <class Config, class Format, class Name>
+void expect_exact_by_each(const CudaContext& context, const Format& encoded,
+                          const ExactProduct& product, const Name& name) {
+  const std::uint64_t rows = encoded.layout.shape.m();
+  std::vector<float> y(product.expected.size());
+  const Buffer y_memory = allocate(context, y.size() * sizeof(float));
+  const OutputView output{y_memory.data(), DType::f32, rows, product.n, Space::device};
+  int ran = 0;
+  for (const DType type : {DType::f16, DType::bf16}) {
+    const std::vector<std::byte> stored = to_type(product.weights, type);
+    const Buffer w_memory = upload(context, stored.data(), stored.size());
+    const WeightView weights{w_memory.data(), type, product.k, product.n, Space::device};
+    for (const Config& config : Config::all()) {
+      if (!config.why_invalid(encoded.layout, weights, output).empty()) continue;
+      SCOPED_TRACE(::testing::Message() << rows << " x " << product.k << " x " << product.n << ", "
+                                        << to_string(type) << ", " << name(config));
+      ++ran;
+      fill(context, y_memory.data(), 0xff, y_memory.bytes());
+      const Buffer workspace =
+          allocate(context, spmm_workspace_bytes(context, encoded, weights, output, config));
+      spmm(context, encoded, weights, output, config, workspace.workspace());
+      copy(context, y.data(), y_memory.data(), y_memory.bytes());
+      synchronize(context);
+      std::size_t wrong = 0;
+      for (std::size_t i = 0; i < y.size(); ++i) wrong += y[i] != product.expected[i];
+      EXPECT_EQ(wrong, 0u);
+    }
+  }
+  EXPECT_GT(ran, 0) << "no config of " << rows << " x " << product.k << " x " << product.n;
+}
+
+}  // namespace spiketune::test
