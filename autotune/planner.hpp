@@ -3,20 +3,17 @@
 /// Which candidate will be fastest on a problem that was never measured, judged from points that
 /// were. A pure function of those points: no GPU, no clock.
 ///
-/// Each candidate (format, kernel, config) has two models, of its encode and of one product. A
-/// model is a sum of terms that the work has, each with a rate that is never negative:
+/// Each candidate (format, kernel, config) has two models, of its encode and of one product
+/// (plan_model.hpp). A model is a sum of terms that the work has (plan_work.hpp: bytes, products,
+/// and what a kernel makes of them: tiles that fill whole turns of the device's multiprocessors,
+/// steps one after another, W into shared memory), each with a rate that is never negative, and a
+/// correction of what that sum misses at tuned points nearby: a Gaussian process around the sum.
 ///
-///   encode    launch, M·K (more where K is not a multiple of 16), M, nonzeros
-///   product   launch, M·K, M·N, K·N, M, K, nonzeros, nnz·N, M·K·N, the same with tiles or strips
-///             that fill whole turns of the device's multiprocessors, M·K and nonzeros for each
-///             slab of W that fits into shared memory, nonzeros beyond 2:4
-///
-/// and a correction of what that sum misses at the tuned points nearest in log M, K, N, density,
-/// width of W and of Y: a Gaussian process around the sum. Rates come from ridge regression on
-/// relative errors (so that all sizes count alike, as they would on logarithms). The interval is
-/// what the process says: narrow near tuned points, and as wide far from them as the sum alone was
-/// wrong. Where a plan may be slower than dense, or is more than four e-folds from everything
-/// tuned, dense is recommended instead.
+/// Intervals say how wrong models were at shapes that they had not seen: those of the candidate's
+/// own shapes that were left out when it was judged, in between and at the ends. They grow with the
+/// distance from tuned shapes. Dense is recommended unless the gain that is predicted exceeds the
+/// doubt, and where a plan has work that none of its tuned points has, or is more than four e-folds
+/// from all of them.
 ///
 /// Nonzeros beyond 2:4 are those expected of spikes that are independent of each other; for
 /// structured spikes they are a guess.
@@ -72,6 +69,7 @@ struct Plan {
   double distance = 0;          ///< to the nearest, in e-folds of M, K, N, density and widths
   std::vector<PlanTerm> terms;  ///< of the total, before the correction
   double correction = 1;        ///< factor from the points nearby
+  std::string unknown;          ///< a term that none of them has, so that its rate is not known
   bool trusted = true;          ///< dense, or likely not slower and tuned on problems like this
   std::string reason;           ///< in words
 };
@@ -118,10 +116,11 @@ enum class HoldOut : std::uint8_t {
   shapes_and_densities  ///< also every other shape (M, K, N), in order of M·K·N
 };
 
-/// Trains on what is not held out, judges on the rest. Throws Error(invalid_argument) for a report
-/// with nothing to judge.
+/// Trains on what is not held out, judges on the rest. `seed` other than 0: half of the shapes are
+/// held out at random instead. Throws Error(invalid_argument) for a report with nothing to judge.
 [[nodiscard]] PlanEvaluation evaluate_planner(const nlohmann::json& report,
                                               const PlanOptions& options = {},
-                                              HoldOut hold_out = HoldOut::densities);
+                                              HoldOut hold_out = HoldOut::densities,
+                                              std::uint64_t seed = 0);
 
 }  // namespace spiketune

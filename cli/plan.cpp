@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,6 +24,7 @@ struct PlanFlags {
   std::string device;
   bool evaluate = false;
   std::string hold_out = "densities";
+  std::uint64_t seed = 0;
   bool baselines = false;
   bool lossy = false;
   bool explain = false;
@@ -60,7 +62,8 @@ void print_plan(std::size_t rank, const Plan& plan, bool explain) {
 int evaluate(const PlanFlags& flags, const nlohmann::json& report) {
   const HoldOut hold_out =
       flags.hold_out == "densities" ? HoldOut::densities : HoldOut::shapes_and_densities;
-  const PlanEvaluation result = evaluate_planner(report, {flags.baselines, flags.lossy}, hold_out);
+  const PlanEvaluation result =
+      evaluate_planner(report, {flags.baselines, flags.lossy}, hold_out, flags.seed);
   for (const PlanEvaluation::Choice& choice : result.choices) {
     fmt::print("{:>6.1f} %  {}: {} {} took {}, best {} {}\n",
                100 * (choice.chosen_us / choice.best_us - 1), problem_name(choice.problem),
@@ -134,6 +137,10 @@ void add_plan(CLI::App& app, int& exit_code) {
                                "what --evaluate keeps from the planner: every other density, or "
                                "also every other shape (densities or shapes)"))
       ->check(CLI::IsMember({"densities", "shapes"}))
+      ->capture_default_str();
+  in_group(command->add_option("--seed", flags->seed,
+                               "with --hold-out shapes: hold out half of them at random (0: every "
+                               "other one, by size)"))
       ->capture_default_str();
   in_group(command->add_flag("--explain", flags->explain, "show what each time consists of"));
   in_group(command->add_option("--top", flags->top, "plans shown (0: all)"))->capture_default_str();

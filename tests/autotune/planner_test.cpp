@@ -162,6 +162,38 @@ TEST(Planner, RecommendsDenseWhereSomethingElseMayWellBeSlower) {
   EXPECT_NE(plans.back().reason.find("slower than dense"), std::string::npos);
 }
 
+TEST(Planner, IntervalsGrowWithTheDistanceFromTunedShapes) {
+  const Planner planner(tuned(grid()));
+  double before = 1;
+  for (const std::uint32_t size : {4096u, 16384u, 65536u}) {
+    const Plan plan = planner.plan(problem_of(size, size, size, 0.02)).front();
+    EXPECT_GT(plan.high_us / plan.low_us, before);
+    before = plan.high_us / plan.low_us;
+  }
+}
+
+TEST(Planner, DoesNotTrustAKernelWhoseWayWasNeverTuned) {
+  // Tuned with strips of W in shared memory alone: nothing is known of tiles, for larger K.
+  std::vector<TunedPoint> points;
+  for (TunedPoint point :
+       tuned({problem_of(50176, 512, 64, 0.1), problem_of(25088, 512, 64, 0.1),
+              problem_of(50176, 768, 64, 0.1), problem_of(25088, 768, 64, 0.1)})) {
+    if (point.format == "csr") {
+      point.format = "bitmap";
+      point.kernel = "expand_mma";
+      point.config = {{"tile_m", 0}, {"tile_n", 0}, {"split", 0}, {"tiles", false}};
+      point.compute_us /= 100;
+      point.total_us = point.encode_us + point.compute_us;
+    }
+    point.units = 132;
+    points.push_back(point);
+  }
+  EXPECT_EQ(Planner(points).plan(problem_of(40000, 768, 64, 0.1)).front().format, "bitmap");
+  const std::vector<Plan> plans = Planner(points).plan(problem_of(40000, 1808, 64, 0.1));
+  EXPECT_EQ(plans.front().format, "dense");
+  EXPECT_NE(plans.back().reason.find("none of them with"), std::string::npos);
+}
+
 TEST(Planner, TilesThatDoNotFillTheLastTurnCostAWholeOne) {
   // Tiles of 256 × 128 on 100 multiprocessors: one turn up to M = 6400 at N = 512.
   const auto time_of = [](const Problem& problem) {
@@ -239,7 +271,7 @@ TEST(Planner, ChoosesWellForShapesOfNetworksThatItHasNotSeen) {
   expect_good(
       evaluate_planner(recorded("transformers.json.gz"), {}, HoldOut::shapes_and_densities));
   // Missed at one shape, VGG9's first: the kernels that win there are tuned for none of the shapes
-  // that train. Of 25 problems these are three.
+  // that train. Of 25 problems these are two.
   const PlanEvaluation cnn =
       evaluate_planner(recorded("cnn.json.gz"), {}, HoldOut::shapes_and_densities);
   EXPECT_EQ(cnn.choices.size(), 25u);
@@ -251,7 +283,16 @@ TEST(Planner, ChoosesWellForShapesOfNetworksThatItHasNotSeen) {
     ++missed;
     EXPECT_EQ(choice.problem.workload, "vgg9_cifar10.conv1");
   }
-  EXPECT_LE(missed, 3u);
+  EXPECT_LE(missed, 2u);
+}
+
+/// Of the totals of chosen plans, the share that the interval holds.
+double share_within(const PlanEvaluation& result) {
+  std::size_t within = 0;
+  for (const PlanEvaluation::Choice& choice : result.choices) {
+    within += choice.plan.low_us <= choice.chosen_us && choice.chosen_us <= choice.plan.high_us;
+  }
+  return static_cast<double>(within) / static_cast<double>(result.choices.size());
 }
 
 TEST(Planner, ChoosesWellForShapesBetweenThoseThatItHasSeen) {
@@ -259,22 +300,46 @@ TEST(Planner, ChoosesWellForShapesBetweenThoseThatItHasSeen) {
   expect_good(evaluate_planner(report));
   const PlanEvaluation result = evaluate_planner(report, {}, HoldOut::shapes_and_densities);
   EXPECT_EQ(result.choices.size(), 260u);
-  EXPECT_LE(result.mean_regret, 0.03);
-  EXPECT_LE(result.p95_regret, 0.10);
-  std::size_t within = 0;
+  expect_good(result);
   std::size_t traces = 0;
-  std::size_t slower = 0;
   for (const PlanEvaluation::Choice& choice : result.choices) {
-    within += choice.plan.low_us <= choice.chosen_us && choice.chosen_us <= choice.plan.high_us;
     traces += choice.problem.pattern == "trace";
-    slower += choice.chosen_us > 1.05 * choice.dense_us;
   }
   EXPECT_EQ(traces, 5u);
-  // The interval holds nine of ten totals, about.
-  EXPECT_GE(static_cast<double>(within), 0.8 * static_cast<double>(result.choices.size()));
-  // Missed at one shape: 2:4 at 6272 × 4608 × 384 takes a tenth longer than predicted.
-  EXPECT_LE(slower, 2u);
-  EXPECT_LE(result.worst_over_dense, 0.12);
+  EXPECT_GE(share_within(result), 0.84);
+}
+
+// One half may be lucky. Of others, at random, the bars hold in the mean, and for nearly all
+// problems.
+TEST(Planner, ChoosesWellWhicheverHalfOfTheShapesItHasSeen) {
+  const json report = recorded("planning.json.gz");
+  std::size_t judged = 0;
+  std::size_t slower = 0;
+  double mean = 0;
+  double within = 0;
+  constexpr std::uint64_t halves = 8;
+  for (std::uint64_t seed = 1; seed <= halves; ++seed) {
+    const PlanEvaluation result = evaluate_planner(report, {}, HoldOut::shapes_and_densities, seed);
+    for (const PlanEvaluation::Choice& choice : result.choices) {
+      slower += choice.chosen_us > 1.05 * choice.dense_us;
+    }
+    judged += result.choices.size();
+    mean += result.mean_regret / halves;
+    within += share_within(result) / halves;
+  }
+  EXPECT_GT(judged, halves * 250);
+  EXPECT_LE(mean, 0.03);
+  EXPECT_LE(static_cast<double>(slower), 0.01 * static_cast<double>(judged));
+  EXPECT_GE(within, 0.84);
+}
+
+// Three shapes train and say little of the others, so that intervals have to be wide.
+TEST(Planner, IntervalsAreHonestWhereFewUnlikeShapesWereTuned) {
+  for (const char* name : {"compute.json", "events.json.gz"}) {
+    const PlanEvaluation result =
+        evaluate_planner(recorded(name), {}, HoldOut::shapes_and_densities);
+    EXPECT_GE(share_within(result), 0.75) << name;
+  }
 }
 
 // Six shapes and six densities: nine problems train.
