@@ -128,6 +128,7 @@ struct alignas(16) CrewMember {
   StripMemory<storage> slots[strip_slots];
   std::uint16_t staged[strip_window<storage> + 8];
   uint4 raw[32 * lane_pieces<storage>];  ///< input of the next strip
+  std::uint64_t arrived;                 ///< tells of it, where it comes by one instruction
 };
 
 /// Takes the next batch. All lanes call; the first one's is it.
@@ -185,14 +186,26 @@ struct RowStrips {
   using Slot = StripMemory<storage>;
   static constexpr int blocks_per_sm = 2;  ///< 30 warps take longer than 20, of bits too
 
+  /// The input of the strip of a turn.
+  static __device__ auto pieces(Member& mine, std::uint32_t turn) {
+    if constexpr (Emit::each_spike) {
+      return SharedPieces<storage>{mine.raw};
+    } else {
+      return BulkPieces<storage>{mine.raw, &mine.arrived, turn};
+    }
+  }
+  /// One lane calls, before all else.
+  static __device__ void init(Member& mine) {
+    if constexpr (!Emit::each_spike) pieces(mine, 0).init();
+  }
   /// The input of a strip is on its way.
   static __device__ void load(const TileTask& task, const Strip& strip, Member& mine) {
-    if constexpr (quick) SharedPieces<storage>{mine.raw}.load(task, strip);
+    if constexpr (quick) pieces(mine, 0).load(task, strip);
   }
   /// All lanes call, and __syncwarp() after it.
   static __device__ void pack(const TileTask& task, const Strip& strip, Member& mine, Slot& slot,
-                              const Emit&) {
-    pack_strip<storage, quick>(task, strip, SharedPieces<storage>{mine.raw}, slot.words);
+                              const Emit&, std::uint32_t turn) {
+    pack_strip<storage, quick>(task, strip, pieces(mine, turn), slot.words);
   }
   /// Units of this lane.
   static __device__ std::uint32_t count(const TileTask&, Strip strip, Slot& slot, const Emit& emit,
@@ -322,6 +335,9 @@ __global__ void __launch_bounds__(crew_threads, Work::blocks_per_sm)
   for (std::uint32_t i = threadIdx.x; i < sizeof(Roster) / 4; i += crew_threads) {
     reinterpret_cast<std::uint32_t*>(&roster)[i] = 0;
   }
+  if (warp != batch_strips && threadIdx.x % 32 == 0) {
+    Work::init(reinterpret_cast<Member*>(shared)[warp]);
+  }
   __syncthreads();
 
   Tally tally;
@@ -354,7 +370,7 @@ __global__ void __launch_bounds__(crew_threads, Work::blocks_per_sm)
       std::uint32_t next = no_batch;
       if (more) {
         typename Work::Slot& memory = mine.slots[slot];
-        Work::pack(task, strip, mine, memory, emit);
+        Work::pack(task, strip, mine, memory, emit, turn);
         __syncwarp();
         next = batch_of(turn + 1);
         const Strip here = strip;

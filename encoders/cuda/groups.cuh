@@ -151,6 +151,7 @@ struct GroupStrips {
   using Slot = GroupSlot<storage>;
   static constexpr int blocks_per_sm = quick ? 3 : 2;
 
+  static __device__ void init(Member&) {}
   static __device__ void load(const TileTask& task, const Strip& strip, Member& mine) {
     if constexpr (quick && !packs_octets<storage>) {
       const std::uint32_t row_pieces = task.k / (128 / bits_of(storage));
@@ -196,7 +197,7 @@ struct GroupStrips {
     }
   }
   static __device__ void pack(const TileTask& task, const Strip& strip, Member& mine, Slot& slot,
-                              const Emit& emit) {
+                              const Emit& emit, std::uint32_t) {
     if constexpr (quick && !packs_octets<storage>) {
       __pipeline_wait_prior(0);
       __syncwarp();

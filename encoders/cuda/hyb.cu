@@ -65,11 +65,12 @@ struct HybStrips {
   static constexpr int blocks_per_sm = 2;
   static constexpr std::uint32_t owned = owned_words<storage>;
 
+  static __device__ void init(Member&) {}
   static __device__ void load(const TileTask& task, const Strip& strip, Member& mine) {
     if constexpr (quick) SharedPieces<input>{mine.raw}.load(task, stretch(strip, 0));
   }
   static __device__ void pack(const TileTask& task, const Strip& strip, Member& mine, Slot& slot,
-                              const Emit&) {
+                              const Emit&, std::uint32_t) {
     constexpr std::uint32_t stretches = strip_words<storage> / strip_words<input>;
     const SharedPieces<input> pieces{mine.raw};
 #pragma unroll

@@ -317,16 +317,22 @@ __device__ __noinline__ static std::uint64_t mapped_row(const RowMap& map, std::
   return map.source(row);
 }
 
+/// Where piece `i` of a strip of a quick task is.
+template <DType storage>
+__device__ const uint4* piece_address(const TileTask& task, const Strip& strip, std::uint32_t i) {
+  constexpr std::uint32_t elements = 128 / bits_of(storage);
+  const std::uint64_t row =
+      task.map.from == task.map.to ? strip.first_row : mapped_row(task.map, strip.first_row);
+  return static_cast<const uint4*>(task.data) + row * (task.k / elements) +
+         strip.first_word * 32 / elements + i;
+}
+
 /// fetch(piece of the lane, address, whether it is in the strip) for each piece that a lane packs.
 template <DType storage, class Fetch>
 __device__ void fetch_pieces(const TileTask& task, const Strip& strip, Fetch&& fetch) {
-  constexpr std::uint32_t elements = 128 / bits_of(storage);
   const std::uint32_t lane = threadIdx.x % 32;
   const std::uint32_t total = pieces_of<storage>(strip);
-  const std::uint64_t row =
-      task.map.from == task.map.to ? strip.first_row : mapped_row(task.map, strip.first_row);
-  const uint4* input = static_cast<const uint4*>(task.data) + row * (task.k / elements) +
-                       strip.first_word * 32 / elements + lane;
+  const uint4* input = piece_address<storage>(task, strip, lane);
   if (total == 32 * lane_pieces<storage>) {
 #pragma unroll
     for (std::uint32_t i = 0; i < lane_pieces<storage>; ++i) fetch(i, input + 32 * i, true);
@@ -390,6 +396,85 @@ struct SharedPieces {
   [[nodiscard]] __device__ uint4 get(std::uint32_t i) const {
     return raw[32 * i + threadIdx.x % 32];
   }
+};
+
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+#define SPIKETUNE_BULK_COPIES 1
+#else
+#define SPIKETUNE_BULK_COPIES 0
+#endif
+
+/// The same by one instruction of one lane, where the GPU has it (Hopper), of whose bytes a barrier
+/// of shared memory tells; by all lanes elsewhere. Better than SharedPieces where much is done with
+/// a strip before its units are counted, else worse.
+template <DType storage>
+struct BulkPieces {
+  uint4* raw;              ///< [32 * lane_pieces]
+  std::uint64_t* arrived;  ///< the barrier
+  std::uint32_t turn;      ///< strips that have been waited for
+
+  /// One lane calls; then a barrier of the warp.
+  __device__ void init() const {
+#if SPIKETUNE_BULK_COPIES
+    asm volatile(
+        "mbarrier.init.shared::cta.b64 [%0], 1;\n"
+        "fence.mbarrier_init.release.cluster;" ::"r"(address(arrived))
+        : "memory");
+#endif
+  }
+  /// All lanes call, once for each wait(), after a barrier of the warp behind the last reads.
+  __device__ void load(const TileTask& task, const Strip& strip) const {
+#if SPIKETUNE_BULK_COPIES
+    const std::uint32_t total = pieces_of<storage>(strip);
+    if (total < 32 * lane_pieces<storage>) {
+      for (std::uint32_t i = total + threadIdx.x % 32; i < 32 * lane_pieces<storage>; i += 32) {
+        raw[i] = {0, 0, 0, 0};
+      }
+      asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+    }
+    const uint4* from = piece_address<storage>(task, strip, 0);
+    if (threadIdx.x % 32 != 0) return;
+    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(address(arrived)),
+                 "r"(16 * total)
+                 : "memory");
+    if (total == 0) return;
+    std::uint64_t policy;
+    asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
+    asm volatile(
+        "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint "
+        "[%0], [%1], %2, [%3], %4;" ::"r"(address(raw)),
+        "l"(from), "r"(16 * total), "r"(address(arrived)), "l"(policy)
+        : "memory");
+#else
+    SharedPieces<storage>{raw}.load(task, strip);
+#endif
+  }
+  __device__ void wait() const {
+#if SPIKETUNE_BULK_COPIES
+    asm volatile(
+        "{\n"
+        ".reg .pred done;\n"
+        "again:\n"
+        "mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n"
+        "@!done bra again;\n"
+        "}\n" ::"r"(address(arrived)),
+        "r"(turn % 2)
+        : "memory");
+    __syncwarp();  // what is beyond the strip was written by other lanes
+#else
+    SharedPieces<storage>{raw}.wait();
+#endif
+  }
+  [[nodiscard]] __device__ uint4 get(std::uint32_t i) const {
+    return raw[32 * i + threadIdx.x % 32];
+  }
+
+ private:
+#if SPIKETUNE_BULK_COPIES
+  __device__ static unsigned address(const void* shared) {
+    return static_cast<unsigned>(__cvta_generic_to_shared(shared));
+  }
+#endif
 };
 
 /// Whether strips are quickly packed: binary spikes in pieces, those of a strip neighbours in
