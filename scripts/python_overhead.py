@@ -8,7 +8,8 @@ PyTorch's tensors there. `host` is until the call returns, `done` until the devi
 --large: 4096 x 4096 bytes to CSR beside torch.to_sparse_csr, products beside PyTorch's sparse CSR. Cold: a write of
 256 MB before each sample; medians of wall-clock times from an idle device to an idle device, so that a copy of the
 bytes, the yardstick, takes its launch and its wait too. `repeated`: a call of many, one after the other.
---train: a step of SpikeLinear beside one of nn.Linear.
+--train: a step of layers beside one of nn.Linear: small ones on the host and on the device, where a step is nothing but
+overhead, and large ones on the device.
 """
 
 import argparse
@@ -129,6 +130,35 @@ def large():
                 show(f"{name}: {format}", ours, f"{theirs / ours:.1f} x; repeated {again:.1f}, {theirs_repeated / again:.1f} x")
 
 
+def train_small(device):
+    import spiketune.torch as st
+
+    torch.set_num_threads(1)
+    dtype = torch.float32 if device == "cpu" else torch.float16
+    x = (torch.rand((4, 8, 64), device=device) < 0.2).to(dtype)
+    options = {"device": device, "dtype": dtype}
+    stacks = {"nn.Linear": torch.nn.Linear(64, 64, **options)}
+    for format in ("csr", "bitmap", "dense"):
+        stacks[f"SpikeLinear, {format}"] = st.SpikeLinear(64, 64, format=format, **options)
+    stacks["4 x SpikeLinearLIF"] = torch.nn.Sequential(*[st.SpikeLinearLIF(64, 64, scale=2.0, **options) for _ in range(4)])
+    synchronize = torch.cuda.synchronize if device == "cuda" else lambda: None
+    for name, stack in stacks.items():
+        parameters = list(stack.parameters())
+
+        def forward():
+            fired = stack(x)
+            return fired.dense() if isinstance(fired, st.Spikes) else fired
+
+        def step():
+            for parameter in parameters:
+                parameter.grad = None
+            forward().backward(x)
+
+        times = [per_call(call, 20, 100, synchronize)[0] for call in (forward, step)]
+        show(f"{device}: {name}, 32 x 64 x 64: forward", times[0])
+        show(f"{device}: {name}, 32 x 64 x 64: step", times[1])
+
+
 def train():
     import spiketune.torch as st
 
@@ -155,12 +185,15 @@ def main():
     parser.add_argument("--train", action="store_true")
     arguments = parser.parse_args()
     small_on_the_host()
+    if arguments.train and torch is not None:
+        train_small("cpu")
     if torch is None or not torch.cuda.is_available() or spiketune.cuda_unavailable_reason():
         return print("no GPU: " + (spiketune.cuda_unavailable_reason() or "PyTorch has none"))
     small_on_a_device()
     if arguments.large:
         large()
     if arguments.train:
+        train_small("cuda")
         train()
 
 

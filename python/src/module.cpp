@@ -572,7 +572,8 @@ void fire_bits(nb::handle bits, std::uint32_t k, nb::handle weights, float leak,
   });
 }
 
-/// lif_gradient() of a gradient [T, rows, N] into `out`, of the bits that fire_bits() wrote.
+/// lif_gradient() of a gradient [T * rows, N] into `out`, of the bits [T, rows, words] that
+/// fire_bits() wrote.
 void gradient_of_currents(nb::handle gradient, nb::handle spikes, nb::handle near, float leak,
                           float gain, float threshold, const std::string& reset, float reset_value,
                           const std::string& convention, float width, float factor, nb::handle out,
@@ -580,12 +581,23 @@ void gradient_of_currents(nb::handle gradient, nb::handle spikes, nb::handle nea
   const LifParams params = lif_params(leak, gain, threshold, reset, reset_value, convention);
   const ArrayIn in = array_in(gradient, "the gradient");
   const ArrayIn result = array_in(out, "out");
-  const CurrentView view{in.data, in.spike_shape("the gradient"), in.type, in.space()};
+  ArrayIn fired = array_in(spikes, "spikes"), close;
+  in.check_matrix("the gradient", "[T * rows, N]");
+  const SpikeShape given = fired.spike_shape("spikes");
+  const CurrentView view{in.data,
+                         {given.timesteps, given.rows, static_cast<std::uint32_t>(in.shape[1])},
+                         in.type,
+                         in.space()};
+  if (in.shape[0] != given.timesteps * given.rows) {
+    throw Error(ErrorCode::invalid_argument,
+                "the gradient must have a row for each of the " +
+                    std::to_string(given.timesteps * given.rows) + " of the spikes, not " +
+                    std::to_string(in.shape[0]));
+  }
   if (result.keep.is_valid() || result.shape != in.shape || result.type != in.type ||
       result.device != in.device) {
     throw Error(ErrorCode::invalid_argument, "out must be contiguous, and as the gradient");
   }
-  ArrayIn fired, close;
   const SpikeView bits{words_in(spikes, "spikes", view.shape, in, fired),
                        view.shape,
                        DType::bit,

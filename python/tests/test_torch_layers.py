@@ -1,6 +1,7 @@
 """spiketune.torch against PyTorch, SpikingJelly and snnTorch."""
 
 import copy
+import functools
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,10 @@ def spikes(*shape, density=0.1, seed=0):
     return (torch.rand(shape, generator=torch.Generator().manual_seed(seed)) < density).float()
 
 
-def gradients(layer, x, grad):
+def gradients(layer, x, grad, forward=None):
     layer.zero_grad()
     x = x.clone().requires_grad_()
-    y = layer(x)
+    y = (forward or layer)(x)
     y.backward(grad)
     return y.detach(), x.grad, [p.grad.clone() for p in layer.parameters()]
 
@@ -105,10 +106,55 @@ def test_operators_trace():
     torch.library.opcheck(torch.ops.spiketune.pack.default, (x.detach(),))
     torch.library.opcheck(torch.ops.spiketune.linear.default, (x, torch.randn(8, 70, requires_grad=True), "csr", False))
     torch.library.opcheck(torch.ops.spiketune.linear.default, (x, torch.randn(8, 70, requires_grad=True), "dense", True))
+    bits, neuron = spiketune.torch.pack(x.detach()).view(4, 4, 3), (0.5, 0.5, 1.0, "hard", 0.0, "spikingjelly")
+    fired = torch.zeros(4, 4, 1, dtype=torch.int32)
+    torch.library.opcheck(torch.ops.spiketune.unpack.default, (bits, 70, torch.float16))
+    for trains in (False, True):
+        torch.library.opcheck(torch.ops.spiketune.fire_bits.default, (bits, torch.randn(70, 8), torch.randn(8), 2.0, *neuron, 0.5, trains))
+    torch.library.opcheck(torch.ops.spiketune.lif_gradient.default, (torch.randn(16, 8), fired, fired, *neuron, 0.5, 2.0))
     model = nn.Sequential(st.SpikeLinear(70, 24, format="csr"))
     compiled = torch.compile(copy.deepcopy(model), fullgraph=True, backend="aot_eager")
     grad = torch.randn(16, 24)
     assert_same(gradients(compiled, x.detach(), grad), gradients(model, x.detach(), grad))
+
+
+class _Fused(nn.Module):
+    def __init__(self, **options):
+        super().__init__()
+        self.layers = nn.ModuleList([st.SpikeLinearLIF(70, 64, **options), st.SpikeLinearLIF(32, 40, bias=False, **options)])
+
+    def forward(self, x):
+        return self.layers[1](self.layers[0](x).channels(32, 64))
+
+
+@pytest.mark.parametrize("options", [{"scale": 4.0}, {"reset": "soft", "scale": 2.0}, {"weight_bits": 8, "scale": 4.0}])
+def test_fused_layers_compile(options):
+    model = _Fused(**options)
+    with torch.no_grad():  # sums are exact, whatever their order
+        for layer in model.layers:
+            layer.weight.copy_(torch.randint(-4, 5, layer.weight.shape) / 8)
+    x, grad = spikes(4, 3, 5, 70, density=0.3), torch.randint(-4, 5, (4, 3, 5, 40)).float()
+    torch._dynamo.reset()
+    compile = functools.partial(torch.compile, fullgraph=True, backend="aot_eager")
+    compiled, inside = compile(model), compile(lambda x: model(x).dense())
+    expected = gradients(model, x, grad, lambda x: model(x).dense())
+    # Dense at the end inside and outside of the graph, and bits at its beginning.
+    for forward in (inside, lambda x: compiled(x).dense(), lambda x: compiled(st.Spikes.of(x)).dense()):
+        y, of_x, of_parameters = gradients(model, x, grad, forward)
+        assert (y == expected[0]).all() and 0 < y.mean() < 1
+        assert_same((of_x, *of_parameters), (expected[1], *expected[2]))
+    with torch.no_grad():
+        assert (compiled(x).dense() == expected[0]).all()
+
+
+def test_frozen_integers_break_the_graph():
+    for layer, x in ((st.SpikeLinear(64, 24, weight_bits=8), spikes(9, 64)), (st.SpikeConv2d(32, 8, 3, weight_bits=8), spikes(2, 32, 6, 5)),
+                     (st.SpikeConv2d(4, 8, 3, weight_bits=4), spikes(2, 4, 6, 5))):
+        expected = layer.freeze()(x)
+        torch._dynamo.reset()
+        torch.testing.assert_close(torch.compile(layer, backend="eager")(x), expected)
+    layer = st.SpikeLinearLIF(64, 24, weight_bits=8, scale=4.0).freeze()
+    assert (torch.compile(layer, backend="eager")(spikes(2, 9, 64)).dense() == layer(spikes(2, 9, 64)).dense()).all()
 
 
 def test_convert_and_summary():
@@ -412,6 +458,42 @@ def test_weight_bits(bits, most):
     assert same.float().mean() > 0.999 and expected.dense().any()  # within rounding of the threshold
 
 
+@pytest.mark.parametrize("bits, most", [(8, 0.01), (4, 0.2)])
+@pytest.mark.parametrize("options", [
+    {"in_channels": 32, "kernel_size": (3, 2), "stride": 2, "padding": 1},
+    {"in_channels": 4, "kernel_size": 3, "groups": 2, "bias": False, "padding": "same"},
+])
+@pytest.mark.parametrize("format", ["bitmap", "dense"])
+def test_convolutions_weight_bits(bits, most, options, format):
+    torch.manual_seed(1)
+    dense = nn.Conv2d(out_channels=8, **options)
+    layer = st.SpikeConv2d.from_conv2d(dense, format=format, weight_bits=bits)
+    x = spikes(3, dense.in_channels, 7, 6, density=0.3)
+    exact = dense(x)
+    grad = torch.randn_like(exact)
+    trained, of_x, parameters = gradients(layer, x, grad)
+    # Products, and the gradient of S, are those of W rounded; that of W is as if it had not been.
+    assert_same(parameters, gradients(dense, x, grad)[2])
+    columns = dense.weight.detach().flatten(1).t().contiguous()
+    quantised = spiketune.quantize(columns, bits)
+    rounded = torch.from_numpy(quantised.integers * quantised.scales).t().reshape(dense.weight.shape)
+    with torch.no_grad():
+        of_rounded = nn.Conv2d(out_channels=8, **options)
+        of_rounded.load_state_dict({**dense.state_dict(), "weight": rounded})
+    expected, of_dense, _ = gradients(of_rounded, x, grad)
+    assert_same((trained, of_x), (expected, of_dense))
+    assert 0 < (trained - exact).norm() / exact.norm() < most
+    torch.testing.assert_close(layer.freeze()(x), trained, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(layer(x[:, None].bool()), trained[:, None], rtol=1e-5, atol=1e-5)
+    assert len(layer.quantised) == dense.groups and all(0 < part.relative_error < most for part in layer.quantised)
+    with torch.no_grad():
+        layer.weight.mul_(2)
+    torch.testing.assert_close(layer(x), trained, rtol=1e-5, atol=1e-5)  # until it is frozen again
+    torch.testing.assert_close(layer.unfreeze()(x), layer.freeze()(x), rtol=1e-5, atol=1e-5)
+    with pytest.raises(spiketune.Error, match="weight_bits must be 8 or 4, not 2"):
+        st.SpikeConv2d(8, 8, 3, weight_bits=2)
+
+
 @pytest.mark.skipif(bool(spiketune.cuda_unavailable_reason()) or not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("steps, options", [(4, {}), (1, {}), (2, {"reset_value": -0.25}), (6, {"convention": "snntorch", "gain": 1.0})])
@@ -430,3 +512,32 @@ def test_fused_layers_on_a_device(dtype, steps, options):
     assert (fired.cpu() == expected).all() and expected.any()
     for one, other in ((given.grad, x.grad), (there.weight.grad, here.weight.grad), (there.bias.grad, here.bias.grad)):
         torch.testing.assert_close(one.cpu().float(), other, rtol=2e-2, atol=2e-2 * other.abs().max().item())
+
+
+@pytest.mark.skipif(bool(spiketune.cuda_unavailable_reason()) or not torch.cuda.is_available(), reason="no CUDA device")
+def test_fused_layers_compile_on_a_device():
+    model = _Fused(device="cuda", dtype=torch.float16)
+    with torch.no_grad():
+        for layer in model.layers:
+            layer.weight.copy_(torch.randint(-4, 5, layer.weight.shape) / 8)
+    x, grad = spikes(4, 70, 70, density=0.3).half().cuda(), torch.randint(-4, 5, (4, 70, 40), device="cuda").half()
+    expected = gradients(model, x, grad, lambda x: model(x).dense())
+    for mode in ("default", "reduce-overhead"):
+        run = torch.compile(lambda x: model(x).dense(), fullgraph=True, mode=mode)
+        for _ in range(3):
+            y, of_x, of_parameters = gradients(model, x, grad, run)
+            assert (y == expected[0]).all() and y.any()
+            for one, other in zip((of_x, *of_parameters), (expected[1], *expected[2])):
+                torch.testing.assert_close(one, other, rtol=2e-2, atol=2e-2 * other.abs().max().item())
+
+
+@pytest.mark.skipif(bool(spiketune.cuda_unavailable_reason()) or not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("bits", [8, 4])
+@pytest.mark.parametrize("channels", [64, 4])
+def test_convolutions_weight_bits_on_a_device(bits, channels):
+    here = st.SpikeConv2d(channels, 24, 3, padding=1, weight_bits=bits, format="dense").half()
+    there = copy.deepcopy(here).cuda()
+    x = spikes(3, channels, 7, 6)
+    expected = here.freeze()(x.half()).float()
+    torch.testing.assert_close(there.freeze()(x.cuda().half()).cpu().float(), expected, rtol=2e-3, atol=2e-3)
+    torch.testing.assert_close(there.unfreeze()(x.cuda().half()).detach().cpu().float(), expected, rtol=2e-2, atol=1e-2)

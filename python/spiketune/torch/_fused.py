@@ -6,30 +6,56 @@ from typing import Any, Callable, Optional, Union
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 import spiketune
 from spiketune import _core
 from spiketune._arrays import native
 
-from ._ops import _pack, _unpack, _words, check_bits, rounded
+from ._ops import _words, check_bits, first_order, pack_rows, rounded, traced, unpack
 
 
 def _run(function: Callable[..., None], *arguments: Any) -> None:
-    """Calls a function of _core on PyTorch's current stream."""
-    tensors = [argument for argument in arguments if isinstance(argument, Tensor)]
-    if all(map(_core.takes_as_it_is, tensors)):
+    """Calls a function of _core, whose first argument is a tensor, on PyTorch's current stream."""
+    first = arguments[0]
+    if _core.takes_as_it_is(first):
         function(*arguments, None)
         return
-    stream = torch.cuda.current_stream(tensors[0].device).cuda_stream if tensors[0].is_cuda else None  # PyTorch before 2.11
+    stream = torch.cuda.current_stream(first.device).cuda_stream if first.is_cuda else None  # PyTorch before 2.11
     function(*(native(argument, "array")[0] if isinstance(argument, Tensor) else argument for argument in arguments), stream)
+
+
+def _shapes_fired(bits, weight, bias, scale, leak, gain, threshold, reset, reset_value, convention, width, trains):
+    fired = bits.new_empty((*bits.shape[:2], _words(weight.shape[1])))
+    return fired, torch.empty_like(fired) if trains else fired.new_empty(0)
+
+
+@traced(_shapes_fired)
+def fire_bits(bits: Tensor, weight: Tensor, bias: Optional[Tensor], scale: float, leak: float, gain: float, threshold: float, reset: str,
+              reset_value: float, convention: str, width: float, trains: bool) -> tuple[Tensor, Tensor]:
+    """Bits [T, rows, words] of the spikes of neurons with the currents scale·S·W + bias, W [K, N], and, where it trains,
+    those of where neurons were near the threshold."""
+    k, n = weight.shape
+    fired = bits.new_empty((*bits.shape[:2], _words(n)))
+    near = torch.empty_like(fired) if trains else fired.new_empty(0)
+    _run(_core.fire_bits, bits, k, weight, leak, gain, threshold, reset, reset_value, convention, scale, None if bias is None else bias.float(), fired,
+         near if trains else None, width)
+    return fired, near
+
+
+@traced(lambda grad, *_: grad.new_empty(grad.shape))
+def lif_gradient(grad: Tensor, fired: Tensor, near: Tensor, leak: float, gain: float, threshold: float, reset: str, reset_value: float,
+                 convention: str, width: float, scale: float) -> Tensor:
+    """The gradient [T * rows, N] of the product from that of the spikes, whose bits are [T, rows, words]."""
+    result = grad.new_empty(grad.shape)
+    _run(_core.lif_gradient, grad, fired, near, leak, gain, threshold, reset, reset_value, convention, width, scale, result)
+    return result
 
 
 class Spikes:
     """Spikes [T, ..., K] as bits, with a place in PyTorch's graph: what SpikeLinearLIF takes and returns.
 
-    bits: int32 [T, rows, ceil(K / 32)], the first in the lowest bit. The gradient of spikes has their shape; what stands
-    for them in the graph until then, `carrier`, has that shape and takes a single element of memory.
+    bits: int32 [T, rows, ceil(K / 32)], the first in the lowest bit. The gradient of spikes has a row of K for each; what
+    stands for them in the graph until then, `carrier` [T * rows, K], takes a single element of memory.
     """
 
     def __init__(self, bits: Tensor, shape: tuple[int, ...], carrier: Tensor):
@@ -61,8 +87,8 @@ class Spikes:
         return Spikes(bits, (*self.shape[:-1], end - begin), self.carrier[..., begin:end])
 
 
-def _carrier(bits: Tensor, k: int, dtype: torch.dtype) -> Tensor:
-    return torch.empty((), dtype=dtype, device=bits.device).expand(*bits.shape[:2], k)
+def _carrier(bits: Tensor, k: int, like: Tensor) -> Tensor:
+    return like.new_empty_strided((bits.shape[0] * bits.shape[1], k), (0, 0))
 
 
 class _ToBits(torch.autograd.Function):
@@ -70,13 +96,13 @@ class _ToBits(torch.autograd.Function):
     def forward(ctx, spikes):
         ctx.shape = spikes.shape
         k = spikes.shape[-1]
-        bits = _pack(spikes.reshape(-1, k)).view(spikes.shape[0], -1, _words(k))
+        bits = pack_rows(spikes.reshape(-1, k)).view(spikes.shape[0], -1, _words(k))
         ctx.mark_non_differentiable(bits)
         ctx.set_materialize_grads(False)
-        return _carrier(bits, k, spikes.dtype if spikes.is_floating_point() else torch.float32), bits
+        return _carrier(bits, k, spikes if spikes.is_floating_point() else spikes.new_empty(0, dtype=torch.float32)), bits
 
     @staticmethod
-    @once_differentiable
+    @first_order
     def backward(ctx, grad, _):
         return None if grad is None else grad.reshape(ctx.shape)
 
@@ -85,10 +111,10 @@ class _ToDense(torch.autograd.Function):
     @staticmethod
     def forward(ctx, carrier, bits, dtype):
         ctx.dtype = carrier.dtype
-        return _unpack(bits.view(-1, bits.shape[-1]), carrier.shape[-1], dtype).view(carrier.shape)
+        return unpack(bits, carrier.shape[-1], dtype)
 
     @staticmethod
-    @once_differentiable
+    @first_order
     def backward(ctx, grad):
         return grad.to(ctx.dtype), None, None
 
@@ -98,33 +124,28 @@ class _LinearLif(torch.autograd.Function):
     near the threshold."""
 
     @staticmethod
-    def forward(ctx, carrier, bits, weight, bias, scale, neuron, width, trains):
-        (steps, rows, _), (n, k) = bits.shape, weight.shape
-        fired = torch.empty((steps, rows, _words(n)), dtype=torch.int32, device=bits.device)
-        near = torch.empty_like(fired) if trains and any(ctx.needs_input_grad) else None
-        _run(_core.fire_bits, bits, k, weight.t().contiguous(), *neuron, scale, None if bias is None else bias.float(), fired, near, width)
+    def forward(ctx, carrier, bits, weight, bias, options, trains):
+        scale, neuron, width = options
+        fired, near = fire_bits(bits, weight.t().contiguous(), bias, scale, *neuron, width, trains and any(ctx.needs_input_grad))
         ctx.mark_non_differentiable(fired)
         ctx.set_materialize_grads(False)  # the bits have none
-        ctx.options = scale, neuron, width
+        ctx.options = options
         ctx.save_for_backward(bits, fired, near, weight)
-        return _carrier(fired, n, weight.dtype), fired
+        return _carrier(fired, weight.shape[0], weight), fired
 
     @staticmethod
-    @once_differentiable
+    @first_order
     def backward(ctx, grad, _):
         if grad is None:
-            return (None,) * 8
+            return (None,) * 6
         bits, fired, near, weight = ctx.saved_tensors
         scale, neuron, width = ctx.options
         of_spikes, _, of_weight, of_bias = ctx.needs_input_grad[:4]
-        n, k = weight.shape
-        of_product = torch.empty(grad.shape, dtype=grad.dtype, device=grad.device)
-        _run(_core.lif_gradient, grad.contiguous(), fired, near, *neuron, width, scale, of_product)
-        rows = of_product.view(-1, n)
-        spikes = rows.mm(weight).view(*grad.shape[:2], k) if of_spikes else None
+        rows = lif_gradient(grad, fired, near, *neuron, width, scale)
+        spikes = rows.mm(weight) if of_spikes else None
         # [K, N] seen as [N, K]: as W lies.
-        weights = _unpack(bits.view(-1, bits.shape[-1]), k, grad.dtype).t().mm(rows).t() if of_weight else None
-        return spikes, None, weights, rows.sum(0) / scale if of_bias else None, None, None, None, None
+        weights = unpack(bits, weight.shape[1], grad.dtype).t().mm(rows).t() if of_weight else None
+        return spikes, None, weights, rows.sum(0).div_(scale) if of_bias else None, None, None
 
 
 class SpikeLinearLIF(nn.Module):
@@ -142,8 +163,8 @@ class SpikeLinearLIF(nn.Module):
         threshold, else 0, as SpikeLIF; the reset counts as constant
     weight_bits: 8 or 4, as SpikeLinear: freeze() keeps the integers, and currents are of those
 
-    torch.compile does not trace it: it is one node of autograd's graph, and can be captured in a CUDA graph, forward and
-    backward.
+    torch.compile traces through, unless the integers are frozen, where its graph breaks. Forward and backward can be captured
+    in a CUDA graph.
     """
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None, *, scale: float = 1.0,
@@ -179,17 +200,19 @@ class SpikeLinearLIF(nn.Module):
         return self
 
     @torch.compiler.disable
+    def _fire_quantised(self, bits: Tensor) -> Tensor:
+        bias = None if self.bias is None else self.bias.detach()
+        return fire_bits(bits, self.quantised, bias, self.scale, *self.neuron, self.surrogate_width, False)[0]
+
     def forward(self, spikes: Union[Spikes, Tensor]) -> Spikes:
         spikes = spikes if isinstance(spikes, Spikes) else Spikes.of(spikes)
         if spikes.shape[-1] != self.in_features:
             raise spiketune.Error(f"the layer takes {self.in_features} inputs, not {spikes.shape[-1]}")
         shape = (*spikes.shape[:-1], self.out_features)
         if self.quantised is not None:
-            fired = torch.empty((*spikes.bits.shape[:2], _words(self.out_features)), dtype=torch.int32, device=spikes.bits.device)
-            bias = None if self.bias is None else self.bias.detach().float()
-            _run(_core.fire_bits, spikes.bits, self.in_features, self.quantised, *self.neuron, self.scale, bias, fired, None, self.surrogate_width)
-            return Spikes(fired, shape, _carrier(fired, self.out_features, self.weight.dtype))
+            fired = self._fire_quantised(spikes.bits)
+            return Spikes(fired, shape, _carrier(fired, self.out_features, self.weight))
         weight = self.weight if self.weight_bits is None else rounded(self.weight, self.weight_bits)
-        carrier, fired = _LinearLif.apply(spikes.carrier, spikes.bits, weight, self.bias, self.scale, self.neuron, self.surrogate_width,
+        carrier, fired = _LinearLif.apply(spikes.carrier, spikes.bits, weight, self.bias, (self.scale, self.neuron, self.surrogate_width),
                                           torch.is_grad_enabled())
         return Spikes(fired, shape, carrier)

@@ -10,39 +10,47 @@ from torch.nn import functional
 
 import spiketune
 
-from ._ops import check_bits, choose_format, conv2d, linear, multiply_quantised, rounded
+from ._ops import check_bits, choose_format, conv2d, convolve_quantised, linear, multiply_quantised, rounded, windows_order
 
 LayerFormat = Literal["auto", "csr", "bitmap", "dense"]
 
 
 class _Spiking:
-    """What the layers share: the choice of a format, W transposed once, and the record for summary()."""
+    """What the layers share: the choice of a format, W transposed or rounded once, and the record for summary()."""
 
-    def _init_spiking(self, format: LayerFormat, mask_input_grad: bool) -> None:
+    def _init_spiking(self, format: LayerFormat, mask_input_grad: bool, weight_bits: Optional[int]) -> None:
         if format not in ("auto", "csr", "bitmap", "dense"):
             raise spiketune.Error(f"a layer's format is auto, csr, bitmap or dense, not {format}")
+        check_bits(weight_bits)
         self.format = format
         self.mask_input_grad = mask_input_grad
+        self.weight_bits = weight_bits
+        self.quantised: Any = None
         self.chosen: Optional[str] = None if format == "auto" else format
         self.measured: Optional[dict[str, Any]] = None
         self.register_buffer("_weight_kn", None, persistent=False)
 
     def freeze(self) -> Any:
-        """Keeps W as products read it, [K, N], for inference; changes of `weight` show after the next freeze()."""
-        weight = self.weight.detach()
-        self._weight_kn = weight.reshape(self._groups(), -1, weight[0].numel()).transpose(1, 2).contiguous()
+        """For inference: keeps W as products read it, [K, N], or with `weight_bits` its integers, `quantised`; changes of
+        `weight` show after the next freeze()."""
+        if self.weight_bits is None:
+            weight = self.weight.detach()
+            self._weight_kn = weight.reshape(self._groups(), -1, weight[0].numel()).transpose(1, 2).contiguous()
+        else:
+            self.quantised = self._quantise(self.weight.detach())
         return self
 
     def unfreeze(self) -> Any:
         """Reads `weight` anew on every call, as training needs."""
-        self._weight_kn = None
+        self._weight_kn = self.quantised = None
         return self
 
     def _groups(self) -> int:
         return getattr(self, "groups", 1)
 
     def _weight(self) -> Tensor:
-        return self.weight
+        """As products have it in training: rounded with `weight_bits`."""
+        return self.weight if self.weight_bits is None else rounded(self.weight, self.weight_bits)
 
     def _measure(self, spikes: Tensor, m: int, k: int) -> None:
         """Once, on the first spikes [rows, ..]: throws spiketune.Error where they are none, and chooses. Waits for a device.
@@ -81,10 +89,7 @@ class SpikeLinear(_Spiking, nn.Linear):
     def __init__(self, in_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None, *,
                  format: LayerFormat = "auto", mask_input_grad: bool = False, weight_bits: Optional[int] = None):
         super().__init__(in_features, out_features, bias, device, dtype)
-        self._init_spiking(format, mask_input_grad)
-        check_bits(weight_bits)
-        self.weight_bits = weight_bits
-        self.quantised: Optional[spiketune.QuantisedWeights] = None
+        self._init_spiking(format, mask_input_grad, weight_bits)
 
     @classmethod
     def from_linear(cls, linear: nn.Linear, **options: Any) -> "SpikeLinear":
@@ -93,18 +98,8 @@ class SpikeLinear(_Spiking, nn.Linear):
         layer.weight, layer.bias = linear.weight, linear.bias
         return layer.train(linear.training)
 
-    def freeze(self) -> "SpikeLinear":
-        if self.weight_bits is None:
-            return super().freeze()
-        self.quantised = spiketune.quantize(self.weight.detach().t().contiguous(), self.weight_bits)
-        return self
-
-    def unfreeze(self) -> "SpikeLinear":
-        self.quantised = None
-        return super().unfreeze()
-
-    def _weight(self) -> Tensor:
-        return self.weight if self.weight_bits is None else rounded(self.weight, self.weight_bits)
+    def _quantise(self, weight: Tensor) -> spiketune.QuantisedWeights:
+        return spiketune.quantize(weight.t().contiguous(), self.weight_bits)
 
     def forward(self, spikes: Tensor) -> Tensor:
         if self.quantised is not None:
@@ -122,14 +117,17 @@ class SpikeConv2d(_Spiking, nn.Conv2d):
     are no groups, no dilation, one stride, and one padding, of zeros, windows are made of bits, or PyTorch convolves where
     the format is dense; between forward and backward one bit an input element is kept. Otherwise, and under
     torch.compile, windows are copied once, in the type of the input (bytes are the cheapest), encoded, and released; of
-    them the bits are kept: a 3 × 3 kernel of stride 1 keeps 9 bits an input element. Options as SpikeLinear.
+    them the bits are kept: a 3 × 3 kernel of stride 1 keeps 9 bits an input element.
+
+    Options as SpikeLinear. With `weight_bits` each output channel has its scale; `quantised` of a frozen layer is a list,
+    with the integers of each group.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
                  groups: int = 1, bias: bool = True, padding_mode: str = "zeros", device: Any = None, dtype: Any = None, *,
-                 format: LayerFormat = "auto", mask_input_grad: bool = False):
+                 format: LayerFormat = "auto", mask_input_grad: bool = False, weight_bits: Optional[int] = None):
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, device, dtype)
-        self._init_spiking(format, mask_input_grad)
+        self._init_spiking(format, mask_input_grad, weight_bits)
 
     @classmethod
     def from_conv2d(cls, conv: nn.Conv2d, **options: Any) -> "SpikeConv2d":
@@ -140,16 +138,25 @@ class SpikeConv2d(_Spiking, nn.Conv2d):
         return layer.train(conv.training)
 
     def _of_bits(self) -> bool:
-        """Whether windows can be made of bits."""
+        """Whether windows can be made of bits. torch.compile traces copied windows; it does not trace integers."""
+        if torch.compiler.is_compiling() and self.quantised is None:
+            return False
         square = isinstance(self.padding, tuple) and self.padding[0] == self.padding[1] and self.stride[0] == self.stride[1]
         plain = self.groups == 1 and self.dilation == (1, 1) and self.padding_mode == "zeros"
-        return square and plain and self.in_channels % 32 == 0 and not torch.compiler.is_compiling()
+        return square and plain and self.in_channels % 32 == 0
+
+    def _quantise(self, weight: Tensor) -> list[spiketune.QuantisedWeights]:
+        """In the order of windows of bits, or of windows that are copied."""
+        columns = [windows_order(weight)] if self._of_bits() else [part.flatten(1).t() for part in weight.chunk(self.groups)]
+        return [spiketune.quantize(part.contiguous(), self.weight_bits) for part in columns]
 
     def _convolve_bits(self, images: Tensor) -> Tensor:
+        if self.quantised is not None:
+            return convolve_quantised(images, self.quantised[0], self.kernel_size, self.weight.dtype, self.bias, self.stride[0], self.padding[0])
         if self.measured is None:
             out = [(size + 2 * self.padding[0] - reach) // self.stride[0] + 1 for size, reach in zip(images.shape[2:], self.kernel_size)]
             self._measure(images.permute(0, 2, 3, 1).reshape(-1, self.in_channels), images.shape[0] * out[0] * out[1], self.weight[0].numel())
-        weight = self.weight if self._weight_kn is None else self._weight_kn[0].t().view(self.weight.shape)
+        weight = self._weight() if self._weight_kn is None else self._weight_kn[0].t().view(self.weight.shape)
         return conv2d(images, weight, self.bias, self.stride[0], self.padding[0], self.chosen, self.mask_input_grad)
 
     def _windows(self, images: Tensor) -> Tensor:
@@ -173,7 +180,10 @@ class SpikeConv2d(_Spiking, nn.Conv2d):
         products = []
         for group, part in enumerate(windows.split(channels // self.groups, dim=1)):
             rows = part.permute(0, 2, 3, 1, 4, 5).reshape(batch * height * width, -1)
-            products.append(self._multiply(rows, group))
+            if self.quantised is None:
+                products.append(self._multiply(rows, group))
+            else:
+                products.append(multiply_quantised(rows, self.quantised[group], self.weight.dtype, None))
         product = products[0] if len(products) == 1 else torch.cat(products, dim=1)
         if self.bias is not None:
             product = product + self.bias
