@@ -214,6 +214,15 @@ nb::object python_owner(const Block& block) {
   return nb::none();
 }
 
+Numpy make_array(DType type, std::initializer_list<std::size_t> shape) {
+  std::size_t count = 1;
+  for (const std::size_t size : shape) count *= size;
+  auto* bytes = new std::byte[std::max<std::size_t>(count * bits_of(type) / 8, 1)];
+  const nb::capsule owner(bytes,
+                          [](void* data) noexcept { delete[] static_cast<std::byte*>(data); });
+  return Numpy(bytes, shape, owner, {}, dlpack_type(type, false));
+}
+
 nb::dlpack::dtype dlpack_type(DType type, bool device) {
   using Code = nb::dlpack::dtype_code;
   const auto code = [&] {

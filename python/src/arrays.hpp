@@ -6,6 +6,7 @@
 #include <nanobind/ndarray.h>
 
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,6 +17,7 @@
 namespace spiketune::python {
 
 using namespace bindings;
+using Numpy = nb::ndarray<nb::numpy>;
 
 /// An array that came in, contiguous. Kept alive by the caller's argument, `keep` or `view`.
 struct ArrayIn {
@@ -51,6 +53,9 @@ struct ArrayIn {
 
 /// The Python object of a block that allocator() made of Python's memory; None for spiketune's own.
 [[nodiscard]] nb::object python_owner(const Block& block);
+
+/// A new NumPy array.
+[[nodiscard]] Numpy make_array(DType type, std::initializer_list<std::size_t> shape);
 
 /// A type as DLPack has it: bfloat16 as 16 bits on the host, because NumPy has none.
 [[nodiscard]] nb::dlpack::dtype dlpack_type(DType type, bool device);
