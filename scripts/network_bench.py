@@ -14,8 +14,8 @@ is checked before anything is timed.
 --weight-bits: inference with W in s8 or s4, of normally distributed weights, which are rounded; PyTorch's stay fp16. The
     spikes must be those of exact sums of the integers. Printed is what the rounding did.
 --layers: each product with its neurons alone
---train: forward and backward of the same products, without attention (proj reads v): SpikeLinearLIF, and SpikeLinear with
-    SpikeLIF, compiled, against nn.Linear and the same neurons by autograd, compiled; all as CUDA graphs too. Saved: what is
+--train: forward and backward of the same products, without attention (proj reads v): SpikeLinearLIF, as it comes and
+    compiled, and SpikeLinear with SpikeLIF, compiled, against nn.Linear and the same neurons by autograd, compiled; all as CUDA graphs too. Saved: what is
     allocated between forward and backward, less the output.
 --fashion-mnist: the layers of datasets/fashion_mnist_snn on its recorded spikes, eight times over
 Default: all, with both widths of W.
@@ -478,6 +478,7 @@ def training(x, network, formats=("auto", "dense")):
         return ours
 
     fused = against_theirs("SpikeLinearLIF", FusedStack(network), lambda model: model)
+    against_theirs("\nSpikeLinearLIF, compiled", FusedStack(network), compiled)
 
     def run():
         from spikingjelly.activation_based import functional, layer
