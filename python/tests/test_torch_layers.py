@@ -102,20 +102,40 @@ def test_what_is_saved_is_bits():
 
 
 def test_operators_trace():
-    x = spikes(16, 70).requires_grad_()
-    torch.library.opcheck(torch.ops.spiketune.pack.default, (x.detach(),))
-    torch.library.opcheck(torch.ops.spiketune.linear.default, (x, torch.randn(8, 70, requires_grad=True), "csr", False))
-    torch.library.opcheck(torch.ops.spiketune.linear.default, (x, torch.randn(8, 70, requires_grad=True), "dense", True))
-    bits, neuron = spiketune.torch.pack(x.detach()).view(4, 4, 3), (0.5, 0.5, 1.0, "hard", 0.0, "spikingjelly")
+    x, w = spikes(16, 70), torch.randn(8, 70)
+    torch.library.opcheck(torch.ops.spiketune.pack.default, (x,))
+    torch.library.opcheck(torch.ops.spiketune.linear.default, (x, w, torch.randn(8), "csr"))
+    torch.library.opcheck(torch.ops.spiketune.linear.default, (x, w, None, "bitmap"))
+    torch.library.opcheck(torch.ops.spiketune.weight_gradient_of_bits.default, (st.pack(x), 70, torch.randn(16, 8)))
+    for format in ("csr", "bitmap"):
+        arguments = (spikes(2, 32, 6, 5), torch.randn(8, 32, 3, 2), torch.randn(8), 2, 1, format)
+        torch.library.opcheck(torch.ops.spiketune.conv2d.default, arguments)
+    bits, neuron = st.pack(x).view(4, 4, 3), (0.5, 0.5, 1.0, "hard", 0.0, "spikingjelly")
     fired = torch.zeros(4, 4, 1, dtype=torch.int32)
     torch.library.opcheck(torch.ops.spiketune.unpack.default, (bits, 70, torch.float16))
     for trains in (False, True):
         torch.library.opcheck(torch.ops.spiketune.fire_bits.default, (bits, torch.randn(70, 8), torch.randn(8), 2.0, *neuron, 0.5, trains))
     torch.library.opcheck(torch.ops.spiketune.lif_gradient.default, (torch.randn(16, 8), fired, fired, *neuron, 0.5, 2.0))
-    model = nn.Sequential(st.SpikeLinear(70, 24, format="csr"))
-    compiled = torch.compile(copy.deepcopy(model), fullgraph=True, backend="aot_eager")
-    grad = torch.randn(16, 24)
-    assert_same(gradients(compiled, x.detach(), grad), gradients(model, x.detach(), grad))
+
+
+@pytest.mark.parametrize("format", ["csr", "bitmap", "dense"])
+@pytest.mark.parametrize("options", [{}, {"mask_input_grad": True}, {"weight_bits": 8}])
+def test_layers_compile(format, options):
+    torch._dynamo.reset()
+    model = nn.Sequential(st.SpikeConv2d(32, 64, 3, format=format, **options), st.SpikeLIF(threshold=0.05, surrogate_width=2.0),
+                          st.SpikeConv2d(64, 4, (3, 2), groups=2, format=format, **options), nn.Flatten(), st.SpikeLIF(threshold=0.05, surrogate_width=2.0),
+                          st.SpikeLinear(4 * 3 * 3, 24, format=format, **options))
+
+    def run(x):
+        for neurons in (model[1], model[4]):
+            neurons.reset()
+        return model(x)
+
+    x, grad = spikes(3, 32, 7, 6, density=0.3), torch.randn(3, 24)
+    expected = gradients(model, x, grad, run)
+    got = gradients(model, x, grad, torch.compile(run, fullgraph=True, backend="aot_eager"))
+    assert_same((*got[:2], *got[2]), (*expected[:2], *expected[2]))
+    assert expected[1].any()
 
 
 class _Fused(nn.Module):

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 import spiketune
 
-from ._ops import check_bits, choose_format, conv2d, convolve_quantised, linear, multiply_quantised, rounded, windows_order
+from ._ops import check_bits, choose_format, convolve, convolve_quantised, multiply, multiply_quantised, rounded, windows_order
 
 LayerFormat = Literal["auto", "csr", "bitmap", "dense"]
 
@@ -72,7 +72,7 @@ class _Spiking:
             weight = weight if weight.dim() == 2 else weight.flatten(1)
             if self._groups() > 1:
                 weight = weight.chunk(self._groups())[group]
-        return linear(spikes, weight, bias, self.chosen or "csr", self.mask_input_grad)
+        return multiply(spikes, weight, bias, self.chosen or "csr", self.mask_input_grad)
 
 
 class SpikeLinear(_Spiking, nn.Linear):
@@ -115,9 +115,9 @@ class SpikeConv2d(_Spiking, nn.Conv2d):
 
     A convolution is the product of the windows with the weights. Where the input channels are a multiple of 32 and there
     are no groups, no dilation, one stride, and one padding, of zeros, windows are made of bits, or PyTorch convolves where
-    the format is dense; between forward and backward one bit an input element is kept. Otherwise, and under
-    torch.compile, windows are copied once, in the type of the input (bytes are the cheapest), encoded, and released; of
-    them the bits are kept: a 3 × 3 kernel of stride 1 keeps 9 bits an input element.
+    the format is dense; between forward and backward one bit an input element is kept. Otherwise windows are copied once,
+    in the type of the input (bytes are the cheapest), encoded, and released; of them the bits are kept: a 3 × 3 kernel of
+    stride 1 keeps 9 bits an input element.
 
     Options as SpikeLinear. With `weight_bits` each output channel has its scale; `quantised` of a frozen layer is a list,
     with the integers of each group.
@@ -138,9 +138,7 @@ class SpikeConv2d(_Spiking, nn.Conv2d):
         return layer.train(conv.training)
 
     def _of_bits(self) -> bool:
-        """Whether windows can be made of bits. torch.compile traces copied windows; it does not trace integers."""
-        if torch.compiler.is_compiling() and self.quantised is None:
-            return False
+        """Whether windows can be made of bits."""
         square = isinstance(self.padding, tuple) and self.padding[0] == self.padding[1] and self.stride[0] == self.stride[1]
         plain = self.groups == 1 and self.dilation == (1, 1) and self.padding_mode == "zeros"
         return square and plain and self.in_channels % 32 == 0
@@ -153,11 +151,11 @@ class SpikeConv2d(_Spiking, nn.Conv2d):
     def _convolve_bits(self, images: Tensor) -> Tensor:
         if self.quantised is not None:
             return convolve_quantised(images, self.quantised[0], self.kernel_size, self.weight.dtype, self.bias, self.stride[0], self.padding[0])
-        if self.measured is None:
+        if self.measured is None and not torch.compiler.is_compiling():
             out = [(size + 2 * self.padding[0] - reach) // self.stride[0] + 1 for size, reach in zip(images.shape[2:], self.kernel_size)]
             self._measure(images.permute(0, 2, 3, 1).reshape(-1, self.in_channels), images.shape[0] * out[0] * out[1], self.weight[0].numel())
         weight = self._weight() if self._weight_kn is None else self._weight_kn[0].t().view(self.weight.shape)
-        return conv2d(images, weight, self.bias, self.stride[0], self.padding[0], self.chosen, self.mask_input_grad)
+        return convolve(images, weight, self.bias, self.stride[0], self.padding[0], self.chosen or "csr", self.mask_input_grad)
 
     def _windows(self, images: Tensor) -> Tensor:
         """[B, C, OH, OW, kernel height, kernel width], a view of the padded images."""

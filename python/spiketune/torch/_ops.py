@@ -119,67 +119,78 @@ def _product(encoded: spiketune.Encoded, rows: int, weight: Tensor) -> Tensor:
     return result
 
 
-def _forward(spikes: Tensor, weight: Tensor, bias: Optional[Tensor], format: str) -> tuple[Tensor, Tensor]:
-    """S·Wᵀ + bias of W [N, K], and the bits of S."""
+def _shapes_linear(spikes: Tensor, weight: Tensor, bias: Optional[Tensor], format: str) -> tuple[Tensor, Tensor]:
     m, k = spikes.shape
-    if format == "dense":  # the product first: the host packs while the device multiplies
-        result = functional.linear(spikes.to(weight.dtype), weight, bias)
-        return result, _pack(spikes)
+    return weight.new_empty((m, weight.shape[0])), spikes.new_empty((m, _words(k)), dtype=torch.int32)
+
+
+@traced(_shapes_linear)
+def linear(spikes: Tensor, weight: Tensor, bias: Optional[Tensor], format: str) -> tuple[Tensor, Tensor]:
+    """S·Wᵀ + bias of W [N, K], and the bits of S, by way of "bitmap" or "csr"."""
+    m, k = spikes.shape
     if format == "bitmap":
-        bitmap = spiketune.encode(spikes, "bitmap", wait=False)
-        bits = _bits_of(bitmap, m, k)
-        result = _product(bitmap, m, weight.t().contiguous())
+        encoded = spiketune.encode(spikes, "bitmap", wait=False)
+        bits = _bits_of(encoded, m, k)
     elif format == "csr":
         bits = _pack(spikes)
-        result = _product(spiketune.encode(bits, "csr", k=k, wait=False), m, weight.t().contiguous())
+        encoded = spiketune.encode(bits, "csr", k=k, wait=False)
     else:
         raise spiketune.Error(f"a layer's format is csr, bitmap or dense, not {format}")
+    result = _product(encoded, m, weight.t().contiguous())
     return result if bias is None else result.add_(bias), bits
 
 
-def _weight_gradient(bits: Tensor, k: int, grad: Tensor) -> Tensor:
-    """dYᵀ·S, [N, K]: on a device of S made dense from its bits for as long as the product runs, on the host of bits."""
-    if bits.is_cuda:
-        return grad.t() @ unpack(bits, k, grad.dtype)
+@traced(lambda bits, k, grad: grad.new_empty((grad.shape[1], k)))
+def weight_gradient_of_bits(bits: Tensor, k: int, grad: Tensor) -> Tensor:
+    """dYᵀ·S, [N, K], on the host."""
     result = spiketune.weight_gradient(spiketune.encode(bits, "bitmap", k=k), grad)
     return torch.from_numpy(result).t().to(grad.dtype, memory_format=torch.contiguous_format)
 
 
-def _save(ctx, spikes: Tensor, weight: Tensor, bits: Tensor, mask_input_grad: bool) -> None:
-    ctx.k = spikes.shape[1]
-    ctx.spike_dtype = spikes.dtype
-    ctx.mask_input_grad = mask_input_grad
-    ctx.save_for_backward(bits, weight)
+def _weight_gradient(bits: Tensor, k: int, grad: Tensor) -> Tensor:
+    """dYᵀ·S, [N, K]: on a device of S made dense from its bits for as long as the product runs, on the host of bits."""
+    return grad.t() @ unpack(bits, k, grad.dtype) if bits.is_cuda else weight_gradient_of_bits(bits, k, grad)
+
+
+@traced(lambda grad, weight, bits: grad.new_empty((grad.shape[0], weight.shape[0])))
+def masked_spike_gradient(grad: Tensor, weight: Tensor, bits: Tensor) -> Tensor:
+    """dY·Wᵀ of W [K, N], 0 where there was no spike, on tensor cores."""
+    return spiketune.spike_gradient(grad, weight, bits, out=grad.new_empty((grad.shape[0], weight.shape[0])))
 
 
 def _spike_gradient(grad: Tensor, bits: Tensor, weight: Tensor, masked: bool) -> Tensor:
     """dY·W of W [N, K], 0 where there was no spike if `masked`."""
     n, k = weight.shape
-    tensor_cores = grad.is_cuda and grad.dtype in (torch.float16, torch.bfloat16) and n % 8 == 0 and k % 8 == 0
-    if not masked or not tensor_cores:
-        result = grad @ weight
-        return result.mul_(unpack(bits, k, grad.dtype)) if masked else result
-    result = grad.new_empty((grad.shape[0], k))
-    return spiketune.spike_gradient(grad, weight.t().contiguous(), bits, out=result)
+    if not masked:
+        return grad @ weight
+    if grad.is_cuda and grad.dtype in (torch.float16, torch.bfloat16) and n % 8 == 0 and k % 8 == 0:
+        return masked_spike_gradient(grad, weight.t().contiguous(), bits)
+    return (grad @ weight).mul_(unpack(bits, k, grad.dtype))
 
 
 class _Linear(torch.autograd.Function):
-    """S·Wᵀ + bias of W [N, K], in one node of the graph. The operator below is what torch.compile traces."""
+    """S·Wᵀ + bias of W [N, K], in one node of the graph."""
 
     @staticmethod
     def forward(ctx, spikes, weight, bias, format, mask_input_grad):
-        result, bits = _forward(spikes, weight, bias, format)
-        _save(ctx, spikes, weight, bits, mask_input_grad)
+        if format == "dense":  # the product first: the host packs while the device multiplies
+            result = functional.linear(spikes.to(weight.dtype), weight, bias)
+            bits = pack_rows(spikes)
+        else:
+            result, bits = linear(spikes, weight, bias, format)
+        ctx.options = spikes.shape[1], spikes.dtype, mask_input_grad
+        ctx.save_for_backward(bits, weight)
         return result
 
     @staticmethod
     @first_order
     def backward(ctx, grad):
         bits, weight = ctx.saved_tensors
+        k, spike_dtype, masked = ctx.options
         of_spikes, of_weight, of_bias = ctx.needs_input_grad[:3]
         bias = grad.sum(0) if of_bias else None
-        spikes = _spike_gradient(grad, bits, weight, ctx.mask_input_grad).to(ctx.spike_dtype) if of_spikes else None
-        return spikes, _weight_gradient(bits, ctx.k, grad) if of_weight else None, bias, None, None
+        spikes = _spike_gradient(grad, bits, weight, masked).to(spike_dtype) if of_spikes else None
+        return spikes, _weight_gradient(bits, k, grad) if of_weight else None, bias, None, None
 
 
 def _channels_last(images: Tensor) -> Tensor:
@@ -200,10 +211,33 @@ def _windows(images: spiketune.Encoded, spikes: Tensor, kernel: tuple[int, ...],
     return spiketune.im2col(images, tuple(spikes.shape[2:]), tuple(kernel), stride=stride, padding=padding)
 
 
+def _sizes_of_product(spikes: Tensor, kernel: tuple[int, ...], stride: int, padding: int) -> list[int]:
+    return [(size + 2 * padding - reach) // stride + 1 for size, reach in zip(spikes.shape[2:], kernel)]
+
+
+def _shapes_conv2d(spikes: Tensor, weight: Tensor, bias: Optional[Tensor], stride: int, padding: int, format: str) -> tuple[Tensor, Tensor]:
+    batch, channels, height, width = spikes.shape
+    sizes = _sizes_of_product(spikes, weight.shape[2:], stride, padding)
+    return (weight.new_empty((batch, *sizes, weight.shape[0])).permute(0, 3, 1, 2),
+            spikes.new_empty((batch * height * width, _words(channels)), dtype=torch.int32))
+
+
+@traced(_shapes_conv2d)
+def conv2d(spikes: Tensor, weight: Tensor, bias: Optional[Tensor], stride: int, padding: int, format: str) -> tuple[Tensor, Tensor]:
+    """A convolution of spikes [B, C, H, W] with W [N, C, kernel height, kernel width], and the bits of the images, by way of
+    "bitmap" or "csr"."""
+    images = _bits_of_images(spikes)
+    windows = _windows(images, spikes, weight.shape[2:], stride, padding)
+    rows, k = windows.shape[1:]
+    encoded = windows if format == "bitmap" else spiketune.encode(_bits_of(windows, rows, k), format, k=k, wait=False)
+    product = _product(encoded, rows, windows_order(weight))
+    result = _as_images(product if bias is None else product.add_(bias), spikes, weight.shape[2:], stride, padding)
+    return result, _bits_of(images, images.shape[1], spikes.shape[1])
+
+
 def _as_images(product: Tensor, spikes: Tensor, kernel: tuple[int, ...], stride: int, padding: int) -> Tensor:
     """Rows [B * OH * OW, N] as [B, N, OH, OW]."""
-    out = [(size + 2 * padding - reach) // stride + 1 for size, reach in zip(spikes.shape[2:], kernel)]
-    return product.view(spikes.shape[0], *out, -1).permute(0, 3, 1, 2)
+    return product.view(spikes.shape[0], *_sizes_of_product(spikes, kernel, stride, padding), -1).permute(0, 3, 1, 2)
 
 
 class _Conv2d(torch.autograd.Function):
@@ -212,19 +246,11 @@ class _Conv2d(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, spikes, weight, bias, stride, padding, format, mask_input_grad):
-        batch, channels, height, width = spikes.shape
-        kernel = weight.shape[2:]
         if format == "dense":
             result = functional.conv2d(spikes.to(weight.dtype), weight, bias, stride, padding)
-            bits = _pack(_channels_last(spikes))
+            bits = pack_rows(_channels_last(spikes))
         else:
-            images = _bits_of_images(spikes)
-            bits = _bits_of(images, batch * height * width, channels)
-            windows = _windows(images, spikes, kernel, stride, padding)
-            rows, k = windows.shape[1:]
-            encoded = windows if format == "bitmap" else spiketune.encode(_bits_of(windows, rows, k), format, k=k, wait=False)
-            product = _product(encoded, rows, windows_order(weight))
-            result = _as_images(product if bias is None else product.add_(bias), spikes, kernel, stride, padding)
+            result, bits = conv2d(spikes, weight, bias, stride, padding, format)
         ctx.shape, ctx.spike_dtype, ctx.options = spikes.shape, spikes.dtype, (stride, padding, mask_input_grad)
         ctx.save_for_backward(bits, weight)
         return result
@@ -246,60 +272,9 @@ class _Conv2d(torch.autograd.Function):
                 grad.sum((0, 2, 3)) if of_bias else None, None, None, None, None)
 
 
-def conv2d(spikes: Tensor, weight: Tensor, bias: Optional[Tensor], stride: int, padding: int, format: Format, mask_input_grad: bool) -> Tensor:
+def convolve(spikes: Tensor, weight: Tensor, bias: Optional[Tensor], stride: int, padding: int, format: Format, mask_input_grad: bool) -> Tensor:
     """A convolution of spikes [B, C, H, W], C a multiple of 32, without groups or dilation."""
     return _Conv2d.apply(spikes, weight, bias, stride, padding, format, mask_input_grad)
-
-
-@torch.library.custom_op("spiketune::linear", mutates_args=())
-def _linear(spikes: Tensor, weight: Tensor, format: str, mask_input_grad: bool) -> tuple[Tensor, Tensor]:
-    return _forward(spikes, weight, None, format)
-
-
-@_linear.register_fake
-def _(spikes: Tensor, weight: Tensor, format: str, mask_input_grad: bool) -> tuple[Tensor, Tensor]:
-    m, k = spikes.shape
-    return weight.new_empty((m, weight.shape[0])), spikes.new_empty((m, _words(k)), dtype=torch.int32)
-
-
-@torch.library.custom_op("spiketune::weight_gradient", mutates_args=())
-def _weight_gradient_op(bits: Tensor, k: int, grad: Tensor) -> Tensor:
-    return _weight_gradient(bits, k, grad)
-
-
-@_weight_gradient_op.register_fake
-def _(bits: Tensor, k: int, grad: Tensor) -> Tensor:
-    return grad.new_empty((grad.shape[1], k))
-
-
-@torch.library.custom_op("spiketune::masked_spike_gradient", mutates_args=())
-def _masked_spike_gradient_op(grad: Tensor, bits: Tensor, weight: Tensor) -> Tensor:
-    return _spike_gradient(grad, bits, weight, True)
-
-
-@_masked_spike_gradient_op.register_fake
-def _(grad: Tensor, bits: Tensor, weight: Tensor) -> Tensor:
-    return grad.new_empty((grad.shape[0], weight.shape[1]))
-
-
-def _setup_context(ctx, inputs, output):
-    spikes, weight, _, mask_input_grad = inputs
-    _, bits = output
-    ctx.mark_non_differentiable(bits)
-    _save(ctx, spikes, weight, bits, mask_input_grad)
-
-
-def _backward(ctx, grad, _):
-    bits, weight = ctx.saved_tensors
-    of_spikes, of_weight = ctx.needs_input_grad[:2]
-    spikes = None
-    if of_spikes:
-        spikes = _masked_spike_gradient_op(grad, bits, weight) if ctx.mask_input_grad else grad @ weight
-        spikes = spikes.to(ctx.spike_dtype)
-    return spikes, _weight_gradient_op(bits, ctx.k, grad) if of_weight else None, None, None
-
-
-_linear.register_autograd(_backward, setup_context=_setup_context)
 
 
 def check_bits(bits: Optional[int]) -> None:
@@ -344,12 +319,9 @@ def convolve_quantised(spikes: Tensor, weights: spiketune.QuantisedWeights, kern
     return _as_images(_multiply_quantised(windows, weights, spikes, dtype, bias), spikes, kernel, stride, padding)
 
 
-def linear(spikes: Tensor, weight: Tensor, bias: Optional[Tensor], format: Format, mask_input_grad: bool) -> Tensor:
+def multiply(spikes: Tensor, weight: Tensor, bias: Optional[Tensor], format: Format, mask_input_grad: bool) -> Tensor:
     """S·Wᵀ + bias: spike_linear of W as nn.Linear has it, [N, K]."""
-    if not torch.compiler.is_compiling():
-        return _Linear.apply(spikes, weight, bias, format, mask_input_grad)
-    product = _linear(spikes, weight, format, mask_input_grad)[0]
-    return product if bias is None else product + bias
+    return _Linear.apply(spikes, weight, bias, format, mask_input_grad)
 
 
 def spike_linear(spikes: Tensor, weight: Tensor, format: Format = "csr", mask_input_grad: bool = False) -> Tensor:
@@ -363,4 +335,4 @@ def spike_linear(spikes: Tensor, weight: Tensor, format: Format = "csr", mask_in
     2 bytes an element (4 where K is above 65,536), until the product is done, and the gradient of W takes S in the type
     of W, until it is.
     """
-    return linear(spikes, weight.t(), None, format, mask_input_grad)
+    return multiply(spikes, weight.t(), None, format, mask_input_grad)
