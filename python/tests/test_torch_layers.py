@@ -101,21 +101,29 @@ def test_what_is_saved_is_bits():
     assert sum(t.numel() * t.element_size() for t in activations) == 64 * 1024 // 8
 
 
+def check_operator(name, *arguments):
+    operator = getattr(torch.ops.spiketune, name).default
+    torch.library.opcheck(operator, arguments)
+    with torch._subclasses.FakeTensorMode(allow_non_fake_inputs=True):  # strides, which opcheck does not look at
+        fake = operator(*arguments)
+    for one, other in zip(torch.utils._pytree.tree_leaves(fake), torch.utils._pytree.tree_leaves(operator(*arguments))):
+        assert one.shape == other.shape and one.stride() == other.stride()
+
+
 def test_operators_trace():
     x, w = spikes(16, 70), torch.randn(8, 70)
-    torch.library.opcheck(torch.ops.spiketune.pack.default, (x,))
-    torch.library.opcheck(torch.ops.spiketune.linear.default, (x, w, torch.randn(8), "csr"))
-    torch.library.opcheck(torch.ops.spiketune.linear.default, (x, w, None, "bitmap"))
-    torch.library.opcheck(torch.ops.spiketune.weight_gradient_of_bits.default, (st.pack(x), 70, torch.randn(16, 8)))
+    check_operator("pack", x)
+    check_operator("linear", x, w, torch.randn(8), "csr")
+    check_operator("linear", x, w, None, "bitmap")
+    check_operator("weight_gradient_of_bits", st.pack(x), 70, torch.randn(16, 8))
     for format in ("csr", "bitmap"):
-        arguments = (spikes(2, 32, 6, 5), torch.randn(8, 32, 3, 2), torch.randn(8), 2, 1, format)
-        torch.library.opcheck(torch.ops.spiketune.conv2d.default, arguments)
+        check_operator("conv2d", spikes(2, 32, 6, 5), torch.randn(8, 32, 3, 2), torch.randn(8), 2, 1, format)
     bits, neuron = st.pack(x).view(4, 4, 3), (0.5, 0.5, 1.0, "hard", 0.0, "spikingjelly")
     fired = torch.zeros(4, 4, 1, dtype=torch.int32)
-    torch.library.opcheck(torch.ops.spiketune.unpack.default, (bits, 70, torch.float16))
+    check_operator("unpack", bits, 70, torch.float16)
     for trains in (False, True):
-        torch.library.opcheck(torch.ops.spiketune.fire_bits.default, (bits, torch.randn(70, 8), torch.randn(8), 2.0, *neuron, 0.5, trains))
-    torch.library.opcheck(torch.ops.spiketune.lif_gradient.default, (torch.randn(16, 8), fired, fired, *neuron, 0.5, 2.0))
+        check_operator("fire_bits", bits, torch.randn(70, 8), torch.randn(8), 2.0, *neuron, 0.5, trains)
+    check_operator("lif_gradient", torch.randn(16, 8), fired, fired, *neuron, 0.5, 2.0)
 
 
 @pytest.mark.parametrize("format", ["csr", "bitmap", "dense"])

@@ -144,7 +144,7 @@ def linear(spikes: Tensor, weight: Tensor, bias: Optional[Tensor], format: str) 
 def weight_gradient_of_bits(bits: Tensor, k: int, grad: Tensor) -> Tensor:
     """dYᵀ·S, [N, K], on the host."""
     result = spiketune.weight_gradient(spiketune.encode(bits, "bitmap", k=k), grad)
-    return torch.from_numpy(result).t().to(grad.dtype, memory_format=torch.contiguous_format)
+    return torch.from_numpy(result).t().contiguous().to(grad.dtype)
 
 
 def _weight_gradient(bits: Tensor, k: int, grad: Tensor) -> Tensor:
