@@ -85,6 +85,8 @@ WeightsIn weights_in(nb::handle weights, const char* shape_in_words) {
 
 void define_quantised(nb::module_& module) {
   nb::class_<Quantised>(module, "QuantisedWeights")
+      // It never changes: copies of a layer share it.
+      .def("__deepcopy__", [](nb::object self, nb::handle) { return self; })
       .def_prop_ro("bits",
                    [](const Quantised& self) { return bits_of(self.made.weights.view.type); })
       .def_prop_ro("shape",

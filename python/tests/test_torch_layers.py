@@ -478,6 +478,7 @@ def test_weight_bits(bits, most):
         layer.weight.mul_(2)
     torch.testing.assert_close(layer(x), trained, rtol=1e-5, atol=1e-6)  # until it is frozen again
     torch.testing.assert_close(layer.unfreeze()(x), layer.freeze()(x), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(copy.deepcopy(layer)(x), layer(x))
     with pytest.raises(spiketune.Error, match="weight_bits must be 8 or 4, not 2"):
         st.SpikeLinear(8, 8, weight_bits=2)
     fused = st.SpikeLinearLIF(70, 24, weight_bits=bits, scale=12.0)
