@@ -175,6 +175,16 @@ def test_fused_layers_compile(options):
         assert (compiled(x).dense() == expected[0]).all()
 
 
+def test_gradients_have_none():
+    layers = (st.SpikeLinear(64, 24), st.SpikeLinearLIF(64, 24, surrogate_width=4.0))
+    for layer, x in zip(layers, (spikes(9, 64).requires_grad_(), spikes(2, 9, 64).requires_grad_())):
+        y = layer(x)
+        y = y.dense() if isinstance(y, st.Spikes) else y
+        (of_x,) = torch.autograd.grad(y.square().sum(), x, create_graph=True)
+        with pytest.raises(RuntimeError, match="differentiate twice"):
+            of_x.square().sum().backward()
+
+
 def test_frozen_integers_break_the_graph():
     for layer, x in ((st.SpikeLinear(64, 24, weight_bits=8), spikes(9, 64)), (st.SpikeConv2d(32, 8, 3, weight_bits=8), spikes(2, 32, 6, 5)),
                      (st.SpikeConv2d(4, 8, 3, weight_bits=4), spikes(2, 4, 6, 5))):
