@@ -42,11 +42,11 @@ def fire_bits(bits: Tensor, weight: Tensor, bias: Optional[Tensor], scale: float
     return fired, near
 
 
-@traced(lambda grad, *_: grad.new_empty(grad.shape))
+@traced(lambda grad, *_: torch.empty_like(grad, memory_format=torch.contiguous_format))
 def lif_gradient(grad: Tensor, fired: Tensor, near: Tensor, leak: float, gain: float, threshold: float, reset: str, reset_value: float,
                  convention: str, width: float, scale: float) -> Tensor:
     """The gradient [T * rows, N] of the product from that of the spikes, whose bits are [T, rows, words]."""
-    result = grad.new_empty(grad.shape)
+    result = torch.empty_like(grad, memory_format=torch.contiguous_format)
     _run(_core.lif_gradient, grad, fired, near, leak, gain, threshold, reset, reset_value, convention, width, scale, result)
     return result
 
