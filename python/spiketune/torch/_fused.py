@@ -145,7 +145,10 @@ class _LinearLif(torch.autograd.Function):
         spikes = rows.mm(weight) if of_spikes else None
         # [K, N] seen as [N, K]: as W lies.
         weights = unpack(bits, weight.shape[1], grad.dtype).t().mm(rows).t() if of_weight else None
-        return spikes, None, weights, rows.sum(0).div_(scale) if of_bias else None, None, None
+        biases = rows.sum(0) if of_bias else None
+        if of_bias and scale != 1:
+            biases.div_(scale)
+        return spikes, None, weights, biases, None, None
 
 
 class SpikeLinearLIF(nn.Module):
