@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <Eigen/Core>
 #include <array>
 #include <cstdint>
 #include <cstdlib>
@@ -11,9 +12,6 @@
 
 #include "spiketune/core/parallel.hpp"
 
-#if SPIKETUNE_HAVE_EIGEN
-#include <Eigen/Core>
-#endif
 #if SPIKETUNE_HAVE_OPENBLAS
 #include <cblas.h>
 #endif
@@ -52,11 +50,9 @@ json library_versions() {
       {"spiketune_source", or_null(build_source_hash())},
       {"compiler", __VERSION__},
       {"nlohmann_json", fmt::format("{}.{}.{}", NLOHMANN_JSON_VERSION_MAJOR,
-                                    NLOHMANN_JSON_VERSION_MINOR, NLOHMANN_JSON_VERSION_PATCH)}};
-#if SPIKETUNE_HAVE_EIGEN
-  versions["eigen"] =
-      fmt::format("{}.{}.{}", EIGEN_WORLD_VERSION, EIGEN_MAJOR_VERSION, EIGEN_MINOR_VERSION);
-#endif
+                                    NLOHMANN_JSON_VERSION_MINOR, NLOHMANN_JSON_VERSION_PATCH)},
+      {"eigen",
+       fmt::format("{}.{}.{}", EIGEN_WORLD_VERSION, EIGEN_MAJOR_VERSION, EIGEN_MINOR_VERSION)}};
 #if SPIKETUNE_HAVE_OPENBLAS
   versions["openblas"] = openblas_get_config();
 #endif

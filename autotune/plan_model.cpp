@@ -1,5 +1,6 @@
 #include "spiketune/autotune/plan_model.hpp"
 
+#include <Eigen/Cholesky>
 #include <algorithm>
 #include <cmath>
 #include <functional>
@@ -49,56 +50,53 @@ double correlation(const Place& a, const Place& b) {
 /// it all: ridge regression by coordinate descent.
 class Regression {
  public:
-  explicit Regression(std::size_t count) : count_(count), square_(count * count), right_(count) {}
+  explicit Regression(std::size_t count)
+      : square_(Eigen::MatrixXd::Zero(static_cast<Eigen::Index>(count),
+                                      static_cast<Eigen::Index>(count))),
+        right_(Eigen::VectorXd::Zero(square_.rows())) {}
 
-  /// weight −1 takes it out again.
-  void add(const std::vector<Work>& work, double time, double weight = 1) {
-    for (std::size_t i = 0; i < count_; ++i) {
-      const double x = weight * work[i].amount / time;
-      if (x == 0) continue;
-      right_[i] += x;
-      for (std::size_t j = 0; j < count_; ++j) square_[i * count_ + j] += x * work[j].amount / time;
+  void add(const std::vector<Work>& work, double time) {
+    Eigen::VectorXd row(right_.size());
+    for (Eigen::Index i = 0; i < row.size(); ++i) {
+      row[i] = work[static_cast<std::size_t>(i)].amount / time;
     }
-    points_ += weight;
+    square_.selfadjointView<Eigen::Lower>().rankUpdate(row);
+    right_ += row;
+    ++points_;
   }
 
   [[nodiscard]] std::vector<double> rates() const {
-    // Columns of unit length.
-    std::vector<double> length(count_, 0);
-    for (std::size_t i = 0; i < count_; ++i) {
-      length[i] = std::sqrt(std::max(square_[i * count_ + i], 0.0));
-      if (length[i] < 1e-9) length[i] = 0;
-    }
-    std::vector<double> rates(count_, 0);
-    const double ridge = 0.02 / std::max(points_, 1.0);
+    constexpr double least_length = 1e-9;
     constexpr int sweeps = 2000;
+    constexpr double converged = 1e-6;
+    // Columns of unit length; those of work that no point has stay out.
+    const Eigen::VectorXd length = square_.diagonal().cwiseMax(0).cwiseSqrt();
+    const Eigen::VectorXd scale =
+        (length.array() < least_length).select(0, length.cwiseMax(least_length).cwiseInverse());
+    const Eigen::MatrixXd square = scale.asDiagonal() *
+                                   Eigen::MatrixXd(square_.selfadjointView<Eigen::Lower>()) *
+                                   scale.asDiagonal();
+    const Eigen::VectorXd right = right_.cwiseProduct(scale);
+    const double ridge = 0.02 / std::max(points_, 1.0);
+    Eigen::VectorXd rates = Eigen::VectorXd::Zero(right.size());
     for (int sweep = 0; sweep < sweeps; ++sweep) {
       double change = 0;
-      for (std::size_t i = 0; i < count_; ++i) {
-        if (length[i] <= 0) continue;
-        double gradient = right_[i] / length[i] - ridge * rates[i];
-        for (std::size_t j = 0; j < count_; ++j) {
-          if (length[j] > 0) {
-            gradient -= square_[i * count_ + j] / (length[i] * length[j]) * rates[j];
-          }
-        }
+      for (Eigen::Index i = 0; i < rates.size(); ++i) {
+        if (scale[i] == 0) continue;
+        const double gradient = right[i] - ridge * rates[i] - square.row(i).dot(rates);
         const double next = std::max(0.0, rates[i] + gradient / (1 + ridge));
         change = std::max(change, std::abs(next - rates[i]));
         rates[i] = next;
       }
-      constexpr double converged = 1e-6;
       if (change < converged) break;
     }
-    for (std::size_t i = 0; i < count_; ++i) {
-      if (length[i] > 0) rates[i] /= length[i];
-    }
-    return rates;
+    rates = rates.cwiseProduct(scale);
+    return {rates.begin(), rates.end()};
   }
 
  private:
-  std::size_t count_;
-  std::vector<double> square_;
-  std::vector<double> right_;
+  Eigen::MatrixXd square_;  ///< the lower half
+  Eigen::VectorXd right_;
   double points_ = 0;
 };
 
@@ -106,26 +104,6 @@ double sum_of(const std::vector<Work>& work, const std::vector<double>& rates) {
   double sum = 0;
   for (std::size_t i = 0; i < work.size(); ++i) sum += work[i].amount * rates[i];
   return sum;
-}
-
-/// Solves A·x = b for a symmetric positive definite A of size n × n, in place.
-void solve(std::vector<double>& a, std::vector<double>& b) {
-  const std::size_t n = b.size();
-  for (std::size_t j = 0; j < n; ++j) {  // A = L·Lᵀ
-    for (std::size_t i = j; i < n; ++i) {
-      double sum = a[i * n + j];
-      for (std::size_t l = 0; l < j; ++l) sum -= a[i * n + l] * a[j * n + l];
-      a[i * n + j] = i == j ? std::sqrt(sum) : sum / a[j * n + j];
-    }
-  }
-  for (std::size_t i = 0; i < n; ++i) {
-    for (std::size_t l = 0; l < i; ++l) b[i] -= a[i * n + l] * b[l];
-    b[i] /= a[i * n + i];
-  }
-  for (std::size_t i = n; i-- > 0;) {
-    for (std::size_t l = i + 1; l < n; ++l) b[i] -= a[l * n + i] * b[l];
-    b[i] /= a[i * n + i];
-  }
 }
 
 struct Correction {
@@ -148,23 +126,24 @@ Correction correct(const std::vector<Place>& places, const std::vector<double>& 
   const std::size_t n = std::min(most_neighbours, by_distance.size());
   std::partial_sort(by_distance.begin(), by_distance.begin() + static_cast<std::ptrdiff_t>(n),
                     by_distance.end());
-  std::vector<double> between(n * n);
-  std::vector<double> here(n);
-  for (std::size_t i = 0; i < n; ++i) {
-    const Place& one = places[by_distance[i].second];
-    for (std::size_t j = 0; j <= i; ++j) {
-      between[i * n + j] = correlation(one, places[by_distance[j].second]);
+  const auto size = static_cast<Eigen::Index>(n);
+  Eigen::MatrixXd between(size, size);  // the lower half
+  Eigen::VectorXd here(size);
+  Eigen::VectorXd missed(size);
+  for (Eigen::Index i = 0; i < size; ++i) {
+    const std::size_t of = by_distance[static_cast<std::size_t>(i)].second;
+    for (Eigen::Index j = 0; j <= i; ++j) {
+      between(i, j) =
+          correlation(places[of], places[by_distance[static_cast<std::size_t>(j)].second]);
     }
-    between[i * n + i] += noise * noise / (amplitude * amplitude);
-    here[i] = correlation(one, place);
+    between(i, i) += noise * noise / (amplitude * amplitude);
+    here[i] = correlation(places[of], place);
+    missed[i] = misses[of];
   }
-  std::vector<double> weights = here;
-  solve(between, weights);
+  const Eigen::VectorXd weights = between.llt().solve(here);
   Correction result;
-  for (std::size_t i = 0; i < n; ++i) {
-    result.miss += weights[i] * misses[by_distance[i].second];
-    result.unknown -= weights[i] * here[i];
-  }
+  result.miss = weights.dot(missed);
+  result.unknown -= weights.dot(here);
   result.unknown = std::max(result.unknown, 0.0);
   result.nearest = std::sqrt(nearest);
   return result;

@@ -18,6 +18,10 @@ set(JSON_Install ON)
 spiketune_dependency(nlohmann_json 3.10 https://github.com/nlohmann/json.git v3.11.2)
 set(FMT_INSTALL ON)
 spiketune_dependency(fmt 8 https://github.com/fmtlib/fmt.git 9.1.0)
+# The planner's linear algebra, and a baseline. Headers only.
+set(EIGEN_BUILD_DOC OFF)
+set(EIGEN_BUILD_PKGCONFIG OFF)
+spiketune_dependency(Eigen3 3.3 https://gitlab.com/libeigen/eigen.git 3.4.0)
 if(SPIKETUNE_CLI)
   spiketune_dependency(CLI11 2.1 https://github.com/CLIUtils/CLI11.git v2.1.2)
 endif()
@@ -53,7 +57,6 @@ find_path(SPIKETUNE_FLATBUFFERS_DIR flatbuffers/flatbuffers.h DOC "FlatBuffers' 
 find_program(SPIKETUNE_FLATC flatc DOC "FlatBuffers' compiler")
 
 # Baselines: measured where they are installed, skipped with the reason otherwise.
-find_package(Eigen3 3.3 QUIET NO_MODULE)
 if(PkgConfig_FOUND)
   pkg_check_modules(openblas QUIET IMPORTED_TARGET openblas)
 endif()

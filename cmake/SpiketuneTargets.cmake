@@ -148,10 +148,7 @@ if(lz4_FOUND AND zstd_FOUND AND SPIKETUNE_FLATBUFFERS_DIR AND SPIKETUNE_FLATC)
   target_link_libraries(spiketune_autotune PRIVATE $<BUILD_INTERFACE:PkgConfig::lz4> $<INSTALL_INTERFACE:lz4>
                                                    $<BUILD_INTERFACE:PkgConfig::zstd> $<INSTALL_INTERFACE:zstd>)
 endif()
-if(TARGET Eigen3::Eigen)
-  target_compile_definitions(spiketune_autotune PRIVATE SPIKETUNE_HAVE_EIGEN=1)
-  target_link_libraries(spiketune_autotune PRIVATE $<BUILD_INTERFACE:Eigen3::Eigen>)
-endif()
+target_link_libraries(spiketune_autotune PRIVATE $<BUILD_INTERFACE:Eigen3::Eigen>)
 if(openblas_FOUND)
   target_compile_definitions(spiketune_autotune PRIVATE SPIKETUNE_HAVE_OPENBLAS=1)
   target_link_libraries(spiketune_autotune PRIVATE $<BUILD_INTERFACE:PkgConfig::openblas>

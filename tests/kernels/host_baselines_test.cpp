@@ -76,9 +76,6 @@ TEST(OpenBlas, RefusesDimensionsItCannotCount) {
 }
 
 TEST(Eigen, EqualsTheDoubleLoop) {
-  if (const std::string reason = baselines::eigen_unavailable_reason(); !reason.empty()) {
-    GTEST_SKIP() << reason;
-  }
   for (const SpikeShape& shape : shapes()) {
     for (const double density : {0.0, 0.3, 1.0}) {
       for (const std::uint32_t n : {0u, 1u, 33u}) {

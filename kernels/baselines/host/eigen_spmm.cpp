@@ -1,19 +1,10 @@
 #include "spiketune/kernels/baselines/host/eigen_spmm.hpp"
 
-#include "spiketune/core/error.hpp"
+#include <Eigen/SparseCore>
+
 #include "spiketune/core/parallel.hpp"
 
-#if defined(SPIKETUNE_HAVE_EIGEN)
-#include <Eigen/SparseCore>
-#endif
-
 namespace spiketune::baselines {
-
-#if defined(SPIKETUNE_HAVE_EIGEN)
-
-std::string eigen_unavailable_reason() {
-  return "";
-}
 
 void eigen_spmm(const HostContext& context, const EigenCsr& s, const float* w, std::uint32_t n,
                 float* y) {
@@ -34,17 +25,5 @@ void eigen_spmm(const HostContext& context, const EigenCsr& s, const float* w, s
   const Eigen::Map<const Dense> weights(w, s.k, columns);
   result.noalias() = matrix * weights;
 }
-
-#else
-
-std::string eigen_unavailable_reason() {
-  return "built without Eigen; install libeigen3-dev and configure again";
-}
-
-void eigen_spmm(const HostContext&, const EigenCsr&, const float*, std::uint32_t, float*) {
-  throw Error(ErrorCode::unsupported, eigen_unavailable_reason());
-}
-
-#endif
 
 }  // namespace spiketune::baselines

@@ -3,14 +3,10 @@
 /// Eigen: the sparse product of the CPU.
 
 #include <cstdint>
-#include <string>
 
 #include "spiketune/core/context.hpp"
 
 namespace spiketune::baselines {
-
-/// Why eigen_spmm() cannot run in this build; empty where it can.
-[[nodiscard]] std::string eigen_unavailable_reason();
 
 /// What Eigen::SparseMatrix<float, RowMajor, int> consists of: CSR with a value for every entry.
 /// Owns nothing.
@@ -23,7 +19,7 @@ struct EigenCsr {
 };
 
 /// y[M, N] = s · w[K, N], row-major f32, on the context's number of threads. y need not be
-/// initialised. Throws Error(unsupported) where Eigen is not built in.
+/// initialised.
 void eigen_spmm(const HostContext& context, const EigenCsr& s, const float* w, std::uint32_t n,
                 float* y);
 
