@@ -227,16 +227,44 @@ void launch(const CudaContext& context, const Bitmap& bitmap, const ByteColumns&
   check_launch();
 }
 
-/// Whether tiles of 256 × 128 take the product sooner than those of 128 × 64, which read W twice as
-/// often.
-bool wants_large_tiles(const ExpandImma& config, const OutputView& output,
-                       std::uint64_t multiprocessors) {
-  if (config.tile_m != 0 || config.tile_n != 0) return config.tile_m == 256 || config.tile_n == 128;
-  const auto time = [&](std::uint64_t tile_m, std::uint64_t tile_n, double slowness) {
-    const std::uint64_t tiles = ceil_div(output.m, tile_m) * ceil_div(output.n, tile_n);
-    return static_cast<double>(ceil_div(tiles, multiprocessors) * tile_m * tile_n) * slowness;
+/// Fills what the config leaves open: the tiles with the shortest time. Those of 128 × 64 read W
+/// twice as often as those of 256 × 128, of which a multiprocessor has nothing to do between two;
+/// strips of 64 rows overlap.
+ExpandImma choose_tiles(const ExpandImma& config, const Bitmap& bitmap, const WeightView& weights,
+                        const OutputView& output, std::uint64_t multiprocessors) {
+  struct Option {
+    ExpandImma tiles;
+    double slowness;
   };
-  return time(256, 128, 1) <= time(128, 64, 1.4);
+  ExpandImma best;
+  double least = 0;
+  for (const Option& option : {Option{{256, 128}, 1},
+                               {{128, 64}, 1.4},
+                               {{64, 256}, 0.6},
+                               {{64, 128}, 0.65},
+                               {{64, 64}, 0.8}}) {
+    const ExpandImma& tiles = option.tiles;
+    if (config.tile_m != 0 && config.tile_m != tiles.tile_m) continue;
+    if (config.tile_n != 0 && config.tile_n != tiles.tile_n) continue;
+    const bool strips = tiles.tile_m == 64;
+    if (strips && (bitmap.params.tiles || !tiles.why_invalid(bitmap.layout, weights, output).empty())) {
+      continue;
+    }
+    const std::uint64_t columns = ceil_div(output.n, tiles.tile_n);
+    const std::uint64_t rows = ceil_div(output.m, tiles.tile_m);
+    // With W in shared memory a block keeps its columns.
+    const std::uint64_t share = std::max<std::uint64_t>(multiprocessors / columns, 1);
+    const std::uint64_t turns =
+        strips ? ceil_div(rows, share) * ceil_div(columns, multiprocessors)
+               : ceil_div(rows * columns, multiprocessors);
+    const double time =
+        static_cast<double>(turns) * tiles.tile_m * tiles.tile_n * option.slowness;
+    if (best.tile_m == 0 || time < least) {
+      best = tiles;
+      least = time;
+    }
+  }
+  return best.tile_m == 0 ? ExpandImma{256, 128} : best;
 }
 
 std::uint64_t count_multiprocessors(const CudaContext& context) {
@@ -247,18 +275,18 @@ std::uint64_t count_multiprocessors(const CudaContext& context) {
 
 template <class Y>
 void run(const CudaContext& context, const Bitmap& bitmap, const ByteColumns& columns,
-         const WeightView& weights, const OutputView& output, const ExpandImma& config) {
-  const std::uint64_t multiprocessors = count_multiprocessors(context);
+         const WeightView& weights, const OutputView& output, const ExpandImma& tiles,
+         std::uint64_t multiprocessors) {
   const auto with = [&]<class Sum>(Sum) {
     auto* y = static_cast<Y*>(output.data);
-    if (wants_large_tiles(config, output, multiprocessors)) {
-      launch<2, 128>(context, bitmap, columns, output.n,
-                     ScaledRows<Y, Sum, 2, 128>{y, weights.scales, output.m, output.n},
-                     multiprocessors);
-    } else {
+    if (tiles.tile_m == 128) {
       launch<1, 64>(context, bitmap, columns, output.n,
                     ScaledRows<Y, Sum, 1, 64>{y, weights.scales, output.m, output.n},
                     multiprocessors);
+    } else {
+      launch<2, 128>(context, bitmap, columns, output.n,
+                     ScaledRows<Y, Sum, 2, 128>{y, weights.scales, output.m, output.n},
+                     multiprocessors);
     }
   };
   weights.type == DType::e4m3 ? with(0.0f) : with(std::int32_t{0});
@@ -269,12 +297,18 @@ void run(const CudaContext& context, const Bitmap& bitmap, const ByteColumns& co
 void expand_imma_on_hopper(const CudaContext& context, const Bitmap& bitmap,
                            const ByteColumns& columns, const WeightView& weights,
                            const OutputView& output, const ExpandImma& config) {
+  const std::uint64_t multiprocessors = count_multiprocessors(context);
+  const ExpandImma tiles = choose_tiles(config, bitmap, weights, output, multiprocessors);
+  if (tiles.tile_m == 64 &&
+      expand_imma_in_strips(context, bitmap, columns, weights, output, tiles.tile_n)) {
+    return;
+  }
   if (output.type == DType::f16) {
-    run<Half>(context, bitmap, columns, weights, output, config);
+    run<Half>(context, bitmap, columns, weights, output, tiles, multiprocessors);
   } else if (output.type == DType::bf16) {
-    run<Bfloat16>(context, bitmap, columns, weights, output, config);
+    run<Bfloat16>(context, bitmap, columns, weights, output, tiles, multiprocessors);
   } else {
-    run<float>(context, bitmap, columns, weights, output, config);
+    run<float>(context, bitmap, columns, weights, output, tiles, multiprocessors);
   }
 }
 
