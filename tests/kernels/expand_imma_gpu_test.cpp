@@ -2,44 +2,29 @@
 
 #include <vector>
 
-#include "spiketune/core/cuda/stream.hpp"
 #include "spiketune/encoders/bitmap.hpp"
 #include "spiketune/kernels/bitmap.hpp"
-#include "spiketune/tests/support.hpp"
+#include "spiketune/tests/kernels/configs.hpp"
 
 namespace spiketune::test {
 namespace {
 
-struct Shape {
-  std::uint64_t rows;
-  std::uint32_t k;
-  std::uint32_t n;
-};
-
 /// Each config, both layouts, W of each type, with scales and without; Y is poisoned before.
-void expect_exact(const Shape& shape, unsigned seed) {
+void expect_exact(const SpmmShape& shape, unsigned seed) {
   const Logical logical = random_spikes({1, shape.rows, shape.k}, 0.2, ValueKind::binary, seed);
   const CudaStream stream;
   const CudaContext context = stream.context();
-  const SpikeTensor spikes = store(logical, DType::bit, ValueKind::binary, RowOrder::time_major);
-  const auto upload = [&](const void* data, std::size_t bytes) {
-    Buffer buffer = allocate(context, bytes);
-    copy(context, buffer.data(), data, bytes);
-    return buffer;
-  };
-  const Buffer bits = upload(spikes.view().data, spikes.view().bytes());
-  SpikeView view = spikes.view();
-  view.data = bits.data();
-  view.space = Space::device;
+  const SpikeTensor spikes =
+      copy_of(context, store(logical, DType::bit, ValueKind::binary, RowOrder::time_major).view());
   std::vector<float> scales(shape.n);
   for (std::uint32_t n = 0; n < shape.n; ++n) scales[n] = 1.0f / static_cast<float>(1 << n % 4);
-  const Buffer device_scales = upload(scales.data(), scales.size() * sizeof(float));
+  const Buffer device_scales = upload(context, scales.data(), scales.size() * sizeof(float));
   for (const DType type : {DType::s8, DType::s4, DType::e4m3}) {
     const std::vector<float> weights =
         quantised_weights(std::uint64_t{shape.k} * shape.n, type, seed);
     const std::vector<double> sums = oracle(logical, RowOrder::time_major, weights, shape.n);
     const std::vector<std::byte> bytes = to_type(weights, type);
-    const Buffer w = upload(bytes.data(), bytes.size());
+    const Buffer w = upload(context, bytes.data(), bytes.size());
     WeightView weight_view{w.data(), type, shape.k, shape.n, Space::device};
     const bool scaled = type != DType::s4;
     if (scaled) weight_view.scales = static_cast<const float*>(device_scales.data());
@@ -47,15 +32,15 @@ void expect_exact(const Shape& shape, unsigned seed) {
     const Buffer device_y = allocate(context, y.size() * sizeof(float));
     const OutputView output{device_y.data(), DType::f32, shape.rows, shape.n, Space::device};
     for (const bool tiles : {false, true}) {
-      const auto bitmap = encode_to_fit<Bitmap>(context, view, {tiles});
+      const auto bitmap = encode_to_fit<Bitmap>(context, spikes.view(), {tiles});
       for (const ExpandImma& config : ExpandImma::all()) {
         if (!config.why_invalid(bitmap->layout, weight_view, output).empty()) continue;
         SCOPED_TRACE(::testing::Message()
                      << shape.rows << " x " << shape.k << " x " << shape.n << ", tiles " << tiles
                      << ", " << to_string(type) << ", config " << config.tile_m << " x "
                      << config.tile_n);
-        const Buffer workspace = allocate(
-            context, spmm_workspace_bytes(context, *bitmap, weight_view, output, config));
+        const Buffer workspace =
+            allocate(context, spmm_workspace_bytes(context, *bitmap, weight_view, output, config));
         prepare(context, weight_view, config, workspace.workspace());
         fill(context, device_y.data(), 0xff, device_y.bytes());
         spmm(context, *bitmap, weight_view, output, config, workspace.workspace());
@@ -79,10 +64,11 @@ TEST(ExpandImmaOnGpu, IsExactWithEachConfig) {
   // of 16 bytes; the most K of each tile_n; more strips of a block than warpgroups; more columns of
   // tiles than multiprocessors; odd numbers of words.
   unsigned seed = 1;
-  for (const Shape& shape :
-       {Shape{77, 64, 8}, Shape{300, 256, 136}, Shape{301, 704, 200}, Shape{1055, 768, 1032},
-        Shape{259, 1280, 72}, Shape{130, 1216, 264}, Shape{65, 2048, 64}, Shape{9001, 128, 520},
-        Shape{65, 320, 9000}, Shape{130, 1000, 264}, Shape{200, 2112, 40}}) {
+  for (const SpmmShape& shape :
+       {SpmmShape{77, 64, 8}, SpmmShape{300, 256, 136}, SpmmShape{301, 704, 200},
+        SpmmShape{1055, 768, 1032}, SpmmShape{259, 1280, 72}, SpmmShape{130, 1216, 264},
+        SpmmShape{65, 2048, 64}, SpmmShape{9001, 128, 520}, SpmmShape{65, 320, 9000},
+        SpmmShape{130, 1000, 264}, SpmmShape{200, 2112, 40}}) {
     expect_exact(shape, seed++);
   }
 }

@@ -247,18 +247,17 @@ ExpandImma choose_tiles(const ExpandImma& config, const Bitmap& bitmap, const We
     if (config.tile_m != 0 && config.tile_m != tiles.tile_m) continue;
     if (config.tile_n != 0 && config.tile_n != tiles.tile_n) continue;
     const bool strips = tiles.tile_m == 64;
-    if (strips && (bitmap.params.tiles || !tiles.why_invalid(bitmap.layout, weights, output).empty())) {
+    if (strips &&
+        (bitmap.params.tiles || !tiles.why_invalid(bitmap.layout, weights, output).empty())) {
       continue;
     }
     const std::uint64_t columns = ceil_div(output.n, tiles.tile_n);
     const std::uint64_t rows = ceil_div(output.m, tiles.tile_m);
     // With W in shared memory a block keeps its columns.
     const std::uint64_t share = std::max<std::uint64_t>(multiprocessors / columns, 1);
-    const std::uint64_t turns =
-        strips ? ceil_div(rows, share) * ceil_div(columns, multiprocessors)
-               : ceil_div(rows * columns, multiprocessors);
-    const double time =
-        static_cast<double>(turns) * tiles.tile_m * tiles.tile_n * option.slowness;
+    const std::uint64_t turns = strips ? ceil_div(rows, share) * ceil_div(columns, multiprocessors)
+                                       : ceil_div(rows * columns, multiprocessors);
+    const double time = static_cast<double>(turns) * tiles.tile_m * tiles.tile_n * option.slowness;
     if (best.tile_m == 0 || time < least) {
       best = tiles;
       least = time;

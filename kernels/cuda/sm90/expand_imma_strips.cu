@@ -22,7 +22,9 @@ constexpr std::uint32_t strip_rows = 64;
 constexpr std::uint32_t most_steps = 32;
 /// Warpgroups of a block, as many as registers allow, and those that multiply at once.
 template <int tile_n>
-inline constexpr std::uint32_t groups = tile_n == 64 ? 6 : tile_n == 128 ? 4 : 3;
+inline constexpr std::uint32_t groups = tile_n == 64    ? 6
+                                        : tile_n == 128 ? 4
+                                                        : 3;
 template <int tile_n>
 inline constexpr std::uint32_t at_once = tile_n == 64 ? groups<tile_n> : 2;
 /// Of 16 rows of 1,024 columns of S.
@@ -125,7 +127,8 @@ __global__ void __launch_bounds__(128 * groups<tile_n>, 1)
     }
     // At the matrix's end not whole pieces of 16 bytes.
     const std::uint32_t there =
-        (row < strips.m ? std::min(strips.m - row, std::uint32_t{warp_rows}) : 0) * strips.row_bytes;
+        (row < strips.m ? std::min(strips.m - row, std::uint32_t{warp_rows}) : 0) *
+        strips.row_bytes;
     const std::uint32_t bytes = there / 16 * 16;
     const std::uint8_t* from = strips.words + std::uint64_t{row} * strips.row_bytes;
     if (lane < there % 16 / 4) {
@@ -168,7 +171,7 @@ __global__ void __launch_bounds__(128 * groups<tile_n>, 1)
   const std::uint32_t from_box = strips.boxes != 0 ? box_bytes : 128;
   const std::uint32_t swizzle = strips.boxes != 0 ? lane / 4 * 16 : 0;
   const std::uint32_t my_words = shared_address(words) + lane / 4 * from_row;
-  const auto load = [&](std::uint32_t step, uint2 (&rows)[2]) {
+  const auto load = [&](std::uint32_t step, uint2(&rows)[2]) {
     const std::uint32_t from = my_words + step / 16 * from_box + (step % 16 * 8 ^ swizzle);
     rows[0] = load_words(from);
     rows[1] = load_words(from + 8 * from_row);
@@ -273,10 +276,10 @@ void launch(const CudaContext& context, const Bitmap& bitmap, const ByteColumns&
   strips.share = std::min(count, std::max(1u, static_cast<std::uint32_t>(multiprocessors) / tiles));
   strips.per_block = count / strips.share;
   strips.one_more = count % strips.share;
-  const CUtensorMap w_map = map_matrix(
-      CU_TENSOR_MAP_DATA_TYPE_UINT8, columns.bytes, std::uint64_t{columns.steps} * columns.columns,
-      ByteColumns::step_rows, ByteColumns::step_rows, tile_n, ByteColumns::step_rows,
-      CU_TENSOR_MAP_SWIZZLE_64B);
+  const CUtensorMap w_map =
+      map_matrix(CU_TENSOR_MAP_DATA_TYPE_UINT8, columns.bytes,
+                 std::uint64_t{columns.steps} * columns.columns, ByteColumns::step_rows,
+                 ByteColumns::step_rows, tile_n, ByteColumns::step_rows, CU_TENSOR_MAP_SWIZZLE_64B);
   CUtensorMap words_map{};
   if (in_boxes) {
     words_map = map_matrix(CU_TENSOR_MAP_DATA_TYPE_UINT8, strips.words, output.m, strips.row_bytes,

@@ -113,8 +113,8 @@ __device__ inline void copy_bytes(void* to, const void* from, std::uint32_t byte
 #endif
 }
 
-/// What the thread wrote to shared memory comes before copies that it begins, or that a thread begins
-/// which it meets at a barrier.
+/// What the thread wrote to shared memory comes before copies that it begins, or that a thread
+/// begins which it meets at a barrier.
 __device__ inline void fence_shared_writes() {
 #if SPIKETUNE_SM90
   asm volatile("fence.proxy.async.shared::cta;" ::: "memory");

@@ -29,10 +29,10 @@ namespace spiketune::cuda {
                         "{%128, %129, %130, %131}, %132", signs)
 // clang-format on
 
-/// d += a · b for 64 rows and as many columns as `d` has of them, bytes of `a` without a sign, of `b`
-/// with one: a lane has 4 sums of each 8 columns, where the other products of a warpgroup have them.
-/// `b` is 32 bytes along K of columns that are described as those of bits are: 64 bytes each. (PTX
-/// ISA, wgmma m64nNk32.) Asynchronous: see wait_for_products().
+/// d += a · b for 64 rows and as many columns as `d` has of them, bytes of `a` without a sign, of
+/// `b` with one: a lane has 4 sums of each 8 columns, where the other products of a warpgroup have
+/// them. `b` is 32 bytes along K of columns that are described as those of bits are: 64 bytes each.
+/// (PTX ISA, wgmma m64nNk32.) Asynchronous: see wait_for_products().
 template <int columns>
 __device__ void multiply_bytes(std::int32_t (&d)[columns / 2], const std::uint32_t (&a)[4],
                                std::uint64_t b) {
