@@ -11,9 +11,9 @@
 #include "spiketune/core/cuda/check.hpp"
 #include "spiketune/kernels/cuda/expand_imma.cuh"
 #include "spiketune/kernels/cuda/sm90/expand.cuh"
+#include "spiketune/kernels/cuda/sm90/expand_imma.cuh"
 #include "spiketune/kernels/cuda/sm90/ring.cuh"
 #include "spiketune/kernels/cuda/sm90/tile.cuh"
-#include "spiketune/kernels/cuda/sm90/wgmma_bytes.cuh"
 
 namespace spiketune::cuda {
 namespace {
@@ -26,7 +26,9 @@ inline constexpr std::uint32_t groups = tile_n == 64    ? 6
                                         : tile_n == 128 ? 4
                                                         : 3;
 template <int tile_n>
-inline constexpr std::uint32_t at_once = tile_n == 64 ? groups<tile_n> : 2;
+inline constexpr std::uint32_t at_once = tile_n == 64    ? groups<tile_n>
+                                         : tile_n == 128 ? 3
+                                                         : 2;
 /// Of 16 rows of 1,024 columns of S.
 constexpr std::uint32_t box_bytes = warp_rows * 128;
 template <int tile_n>
@@ -54,32 +56,6 @@ struct Columns {
   std::uint32_t n;
   std::uint32_t padded;  ///< from a step of W to the next
 };
-
-/// expand_to_bytes() by products (expand_by_factor()), bytes 0 or 128, or of e4m3 0 or 2.
-template <class Sum>
-struct ByteFactors {
-  static constexpr bool integers = std::is_integral_v<Sum>;
-  static constexpr float scale = integers ? 1.0f / 128 : 0.5f;
-  std::uint32_t low;
-  std::uint32_t high;
-
-  __device__ explicit ByteFactors(std::uint32_t lane)
-      : low(1u << ((integers ? 7 : 6) - lane % 4)), high(1u << (3 - lane % 4)) {
-#if SPIKETUNE_SM90
-    asm volatile("" : "+r"(low), "+r"(high));  // or the compiler shifts after all
-#endif
-  }
-  __device__ void expand(std::uint32_t word, std::uint32_t& first, std::uint32_t& second) const {
-    constexpr std::uint32_t bits = integers ? 0x80808080u : 0x40404040u;
-    first = word * low & bits;
-    second = (integers ? word : word >> 1) * high & bits;
-  }
-};
-
-/// describe_bits() from its lower half, as rows_descriptor().
-[[nodiscard]] __device__ inline std::uint64_t bytes_descriptor(std::uint32_t lower) {
-  return std::uint64_t{8 * bit_row_bytes >> 4} << 32 | std::uint64_t{2} << 62 | lower;
-}
 
 template <class Sum, class Y, int tile_n>
 __global__ void __launch_bounds__(128 * groups<tile_n>, 1)
@@ -289,7 +265,7 @@ void launch(const CudaContext& context, const Bitmap& bitmap, const ByteColumns&
   check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                              static_cast<int>(bytes)));
   kernel<<<tiles * strips.share, 128 * groups<tile_n>, bytes, context.stream>>>(
-      w_map, words_map, strips,
+      map_bytes(columns, tile_n), words_map, strips,
       Columns<Y>{static_cast<Y*>(output.data), weights.scales, output.n, columns.columns});
   check_launch();
 }
