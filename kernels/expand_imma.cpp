@@ -19,9 +19,8 @@ std::string ExpandImma::why_invalid(const EncodedLayout& layout, const WeightVie
   if (weights.k > largest_k) return "K must be at most 16777216: sums are s32";
   if (tile_m != 64) return "";
   if (!holds_weights(weights.k, tile_n)) {
-    return "with tile_m 64 all rows of W lie in shared memory: K must be at most 2048, or 1280 "
-           "where "
-           "tile_n is 128, or 768 where it is 256";
+    return "with tile_m 64 all rows of W lie in shared memory: K must be at most 2048, or 1280 or "
+           "768 where tile_n is 128 or 256";
   }
   if (ceil_div(layout.k(), 32) % 2 != 0) {
     return "with tile_m 64 a row of S must be an even number of words of 32 columns";

@@ -23,8 +23,8 @@ struct ExpandImma {
   /// 64 on its own, and all rows of W of tile_n columns lie in shared memory (holds_weights()); a
   /// bitmap in tiles takes tiles of 256 × 128 instead.
   int tile_m = 0;
-  int tile_n =
-      0;  ///< columns: 64 of 128 rows, 128 of 256, 64, 128 or 256 of 64, or 0: by the shape
+  /// Columns: 64 of 128 rows, 128 of 256, 64, 128 or 256 of 64, or 0: by the shape.
+  int tile_n = 0;
 
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {

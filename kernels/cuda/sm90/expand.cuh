@@ -39,19 +39,6 @@ __device__ inline void expand_by_factor(std::uint32_t word, std::uint32_t factor
   return factor;
 }
 
-/// Operands of one of the two words that the lane's row and the one 8 below have in a step, of 16
-/// columns each.
-__device__ inline void expand_half(const uint2 (&rows)[2], int half, std::uint32_t factor,
-                                   std::uint32_t (&operands)[2][4]) {
-#pragma unroll
-  for (int below = 0; below < 2; ++below) {
-    std::uint32_t expanded[4];
-    expand_by_factor(half == 0 ? rows[below].x : rows[below].y, factor, expanded);
-#pragma unroll
-    for (int part = 0; part < 4; ++part) operands[part / 2][below + part % 2 * 2] = expanded[part];
-  }
-}
-
 /// A row's two words of a step, from shared memory.
 __device__ inline uint2 load_words(std::uint32_t at) {
   uint2 words = {};

@@ -109,7 +109,7 @@ __global__ void __launch_bounds__(consumers + 128, 1)
   };
   load(0);
   float sums[tile_n / 2] = {};
-  std::uint32_t operands[2][2][4];  // of 32 columns of S each, in turns
+  std::uint32_t operands[2][1][2][4];  // of 32 columns of S each, in turns
 #pragma unroll 1
   for (std::uint32_t i = 0; i < rounds; ++i) {
     uint2 now[round][2];
@@ -127,12 +127,20 @@ __global__ void __launch_bounds__(consumers + 128, 1)
       ring.full.wait(first_stage + j, parity);
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
-        expand_half(now[j], half, factor, operands[half]);
+#pragma unroll
+        for (int below = 0; below < 2; ++below) {
+          std::uint32_t expanded[4];
+          expand_by_factor(half == 0 ? now[j][below].x : now[j][below].y, factor, expanded);
+#pragma unroll
+          for (int part = 0; part < 4; ++part) {
+            operands[half][0][part / 2][below + part % 2 * 2] = expanded[part];
+          }
+        }
         begin_products();
 #pragma unroll
         for (int sixteen = 0; sixteen < 2; ++sixteen) {
           multiply<W, tile_n>(
-              sums, operands[half][sixteen],
+              sums, operands[half][0][sixteen],
               rows_descriptor(b + static_cast<std::uint32_t>(j * (stage_bytes<tile_n> >> 4) +
                                                              (2 * half + sixteen) * sixteen_rows)));
         }

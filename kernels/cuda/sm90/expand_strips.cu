@@ -138,7 +138,7 @@ __global__ void __launch_bounds__(128 * groups<tile_n>, 1)
     const std::uint32_t strip = strip_of(unit);
     words_full.wait(group * 2 + i % strips.buffers, i / strips.buffers % 2);
     float sums[tile_n / 2] = {};
-    std::uint32_t operands[2][2][4];
+    std::uint32_t operands[2][1][2][4];
     std::uint32_t from = my_words + i % strips.buffers * strips.buffer_bytes;
     const std::uint32_t to_below = 8 * strips.row_bytes;
     uint2 now[2] = {load_words(from), load_words(from + to_below)};
@@ -152,12 +152,20 @@ __global__ void __launch_bounds__(128 * groups<tile_n>, 1)
       const std::uint32_t b = described + buffer * (stage_bytes<tile_n> >> 4);
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
-        expand_half(now, half, factor, operands[half]);
+#pragma unroll
+        for (int below = 0; below < 2; ++below) {
+          std::uint32_t expanded[4];
+          expand_by_factor(half == 0 ? now[below].x : now[below].y, factor, expanded);
+#pragma unroll
+          for (int part = 0; part < 4; ++part) {
+            operands[half][0][part / 2][below + part % 2 * 2] = expanded[part];
+          }
+        }
         begin_products();
 #pragma unroll
         for (int sixteen = 0; sixteen < 2; ++sixteen) {
           multiply<W, tile_n>(
-              sums, operands[half][sixteen],
+              sums, operands[half][0][sixteen],
               rows_descriptor(b + static_cast<std::uint32_t>((2 * half + sixteen) * sixteen_rows)));
         }
         commit_products();
