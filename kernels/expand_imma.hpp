@@ -19,16 +19,27 @@ namespace spiketune {
 
 struct ExpandImma {
   static constexpr std::string_view name = "expand_imma";
-  int tile_m = 0;  ///< rows of Y that a block makes: 128 or 256, or 0: by the shape
-  int tile_n = 0;  ///< columns: 64 (of 128 rows) or 128 (of 256), or 0: by the shape
+  /// Rows of Y that a block makes at a time: 128 or 256, or 0: by the shape. 64: a warpgroup takes
+  /// 64 on its own, and all rows of W of tile_n columns lie in shared memory (holds_weights()); a
+  /// bitmap in tiles takes tiles of 256 × 128 instead.
+  int tile_m = 0;
+  /// Columns: 64 of 128 rows, 128 of 256, 64, 128 or 256 of 64, or 0: by the shape.
+  int tile_n = 0;
 
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
     visit("tile_m", self.tile_m);
     visit("tile_n", self.tile_n);
   }
-  [[nodiscard]] static std::vector<ExpandImma> all() { return {{0, 0}, {256, 128}, {128, 64}}; }
-  /// W must be s8 or s4, spikes binary, and K at most largest_k.
+  [[nodiscard]] static std::vector<ExpandImma> all() {
+    return {{0, 0}, {256, 128}, {128, 64}, {64, 256}, {64, 128}, {64, 64}};
+  }
+  /// Whether K rows of W of so many columns fit into shared memory.
+  [[nodiscard]] static constexpr bool holds_weights(std::uint32_t k, int tile_n) {
+    return k <= (tile_n == 256 ? 768 : tile_n == 128 ? 1280 : 2048);
+  }
+  /// W must be s8, s4 or e4m3, spikes binary, and K at most largest_k. With tile_m 64 a row of S is
+  /// an even number of words of 32 columns.
   [[nodiscard]] std::string why_invalid(const EncodedLayout& layout, const WeightView& weights,
                                         const OutputView& output) const;
   static constexpr std::uint32_t largest_k = 1u << 24;  ///< sums of as many bytes fit into s32

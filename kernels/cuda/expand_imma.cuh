@@ -38,4 +38,11 @@ void expand_imma_on_hopper(const CudaContext& context, const Bitmap& bitmap,
                            const ByteColumns& columns, const WeightView& weights,
                            const OutputView& output, const ExpandImma& config);
 
+/// The same with all rows of W of tile_n columns in shared memory (sm90/expand_imma_strips.cu), of
+/// bitmaps in rows; config.why_invalid() of {64, tile_n} is empty. Returns false, having done
+/// nothing, for others.
+bool expand_imma_in_strips(const CudaContext& context, const Bitmap& bitmap,
+                           const ByteColumns& columns, const WeightView& weights,
+                           const OutputView& output, int tile_n);
+
 }  // namespace spiketune::cuda

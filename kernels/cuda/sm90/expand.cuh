@@ -39,6 +39,15 @@ __device__ inline void expand_by_factor(std::uint32_t word, std::uint32_t factor
   return factor;
 }
 
+/// A row's two words of a step, from shared memory.
+__device__ inline uint2 load_words(std::uint32_t at) {
+  uint2 words = {};
+#if SPIKETUNE_SM90
+  asm volatile("ld.shared.v2.u32 {%0, %1}, [%2];" : "=r"(words.x), "=r"(words.y) : "r"(at));
+#endif
+  return words;
+}
+
 /// describe_rows() from its lower half; the upper one is a constant, and sums of 32 bits can be in
 /// uniform registers.
 [[nodiscard]] __device__ inline std::uint64_t rows_descriptor(std::uint32_t lower) {

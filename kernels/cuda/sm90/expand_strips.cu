@@ -46,15 +46,6 @@ struct Strips {
   std::uint32_t one_more;  ///< blocks that have one more than that
 };
 
-/// A row's two words of a step.
-__device__ inline uint2 load_words(std::uint32_t at) {
-  uint2 words = {};
-#if SPIKETUNE_SM90
-  asm volatile("ld.shared.v2.u32 {%0, %1}, [%2];" : "=r"(words.x), "=r"(words.y) : "r"(at));
-#endif
-  return words;
-}
-
 template <class W, class Y, int tile_n>
 __global__ void __launch_bounds__(128 * groups<tile_n>, 1)
     expand_strips(const __grid_constant__ CUtensorMap w_map, const __grid_constant__ Strips strips,

@@ -113,6 +113,14 @@ __device__ inline void copy_bytes(void* to, const void* from, std::uint32_t byte
 #endif
 }
 
+/// What the thread wrote to shared memory comes before copies that it begins, or that a thread
+/// begins which it meets at a barrier.
+__device__ inline void fence_shared_writes() {
+#if SPIKETUNE_SM90
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+#endif
+}
+
 /// Barrier `id` of the block, 1 to 15, for `threads` threads, whole warps, of which some wait and
 /// others only say that they were there: what they wrote before is visible to those that waited.
 __device__ inline void wait_for_others(std::uint32_t id, std::uint32_t threads) {
