@@ -252,10 +252,6 @@ void launch(const CudaContext& context, const Bitmap& bitmap, const ByteColumns&
   strips.share = std::min(count, std::max(1u, static_cast<std::uint32_t>(multiprocessors) / tiles));
   strips.per_block = count / strips.share;
   strips.one_more = count % strips.share;
-  const CUtensorMap w_map =
-      map_matrix(CU_TENSOR_MAP_DATA_TYPE_UINT8, columns.bytes,
-                 std::uint64_t{columns.steps} * columns.columns, ByteColumns::step_rows,
-                 ByteColumns::step_rows, tile_n, ByteColumns::step_rows, CU_TENSOR_MAP_SWIZZLE_64B);
   CUtensorMap words_map{};
   if (in_boxes) {
     words_map = map_matrix(CU_TENSOR_MAP_DATA_TYPE_UINT8, strips.words, output.m, strips.row_bytes,
