@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import pickle
 from pathlib import Path
 
 import pytest
@@ -489,12 +490,17 @@ def test_weight_bits(bits, most):
     torch.testing.assert_close(layer(x), trained, rtol=1e-5, atol=1e-6)  # until it is frozen again
     torch.testing.assert_close(layer.unfreeze()(x), layer.freeze()(x), rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(copy.deepcopy(layer)(x), layer(x))
+    loaded = pickle.loads(pickle.dumps(layer))
+    assert loaded.quantised is not None
+    torch.testing.assert_close(loaded(x), layer(x))
     with pytest.raises(spiketune.Error, match="weight_bits must be 8 or 4, not 2"):
         st.SpikeLinear(8, 8, weight_bits=2)
     fused = st.SpikeLinearLIF(70, 24, weight_bits=bits, scale=12.0)
     expected = fused(x)
     same = fused.freeze()(x).dense() == expected.dense()
     assert same.float().mean() > 0.999 and expected.dense().any()  # within rounding of the threshold
+    loaded = pickle.loads(pickle.dumps(fused))
+    assert loaded.quantised is not None and torch.equal(loaded(x).dense(), fused(x).dense())
 
 
 @pytest.mark.parametrize("bits, most", [(8, 0.01), (4, 0.2)])

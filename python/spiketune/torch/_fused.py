@@ -202,6 +202,15 @@ class SpikeLinearLIF(nn.Module):
         self.quantised = None
         return self
 
+    def __getstate__(self) -> dict[str, Any]:
+        """As SpikeLinear's: the integers are made again of `weight`."""
+        return {**self.__dict__, "quantised": self.quantised is not None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__({**state, "quantised": None})
+        if state["quantised"]:
+            self.freeze()
+
     @torch.compiler.disable
     def _fire_quantised(self, bits: Tensor) -> Tensor:
         bias = None if self.bias is None else self.bias.detach()

@@ -45,6 +45,15 @@ class _Spiking:
         self._weight_kn = self.quantised = None
         return self
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the integers of a frozen layer: they are made again of `weight` where the layer is loaded or copied."""
+        return {**self.__dict__, "quantised": self.quantised is not None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__({**state, "quantised": None})
+        if state["quantised"]:
+            self.freeze()
+
     def _groups(self) -> int:
         return getattr(self, "groups", 1)
 
