@@ -488,6 +488,7 @@ def test_weight_bits(bits, most):
     with torch.no_grad():
         layer.weight.mul_(2)
     torch.testing.assert_close(layer(x), trained, rtol=1e-5, atol=1e-6)  # until it is frozen again
+    torch.testing.assert_close(copy.deepcopy(layer)(x), layer(x))  # which a copy is not
     torch.testing.assert_close(layer.unfreeze()(x), layer.freeze()(x), rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(copy.deepcopy(layer)(x), layer(x))
     loaded = pickle.loads(pickle.dumps(layer))

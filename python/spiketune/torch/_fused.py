@@ -11,7 +11,7 @@ import spiketune
 from spiketune import _core
 from spiketune._arrays import native
 
-from ._ops import _words, check_bits, first_order, pack_rows, rounded, traced, unpack
+from ._ops import HoldsIntegers, _words, check_bits, first_order, pack_rows, rounded, traced, unpack
 
 
 def _run(function: Callable[..., None], *arguments: Any) -> None:
@@ -151,7 +151,7 @@ class _LinearLif(torch.autograd.Function):
         return spikes, None, weights, biases, None, None
 
 
-class SpikeLinearLIF(nn.Module):
+class SpikeLinearLIF(HoldsIntegers, nn.Module):
     """nn.Linear and the leaky integrate-and-fire neurons behind it, from the bits of spikes to the bits of spikes.
 
     forward(spikes) takes Spikes, or a dense tensor [T, ..., in_features] of 0 and 1, and returns Spikes [T, ...,
@@ -201,15 +201,6 @@ class SpikeLinearLIF(nn.Module):
     def unfreeze(self) -> "SpikeLinearLIF":
         self.quantised = None
         return self
-
-    def __getstate__(self) -> dict[str, Any]:
-        """As SpikeLinear's: the integers are made again of `weight`."""
-        return {**self.__dict__, "quantised": self.quantised is not None}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__({**state, "quantised": None})
-        if state["quantised"]:
-            self.freeze()
 
     @torch.compiler.disable
     def _fire_quantised(self, bits: Tensor) -> Tensor:

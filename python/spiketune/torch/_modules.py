@@ -10,12 +10,12 @@ from torch.nn import functional
 
 import spiketune
 
-from ._ops import check_bits, choose_format, convolve, convolve_quantised, multiply, multiply_quantised, rounded, windows_order
+from ._ops import HoldsIntegers, check_bits, choose_format, convolve, convolve_quantised, multiply, multiply_quantised, rounded, windows_order
 
 LayerFormat = Literal["auto", "csr", "bitmap", "dense"]
 
 
-class _Spiking:
+class _Spiking(HoldsIntegers):
     """What the layers share: the choice of a format, W transposed or rounded once, and the record for summary()."""
 
     def _init_spiking(self, format: LayerFormat, mask_input_grad: bool, weight_bits: Optional[int]) -> None:
@@ -44,15 +44,6 @@ class _Spiking:
         """Reads `weight` anew on every call, as training needs."""
         self._weight_kn = self.quantised = None
         return self
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Without the integers of a frozen layer: they are made again of `weight` where the layer is loaded or copied."""
-        return {**self.__dict__, "quantised": self.quantised is not None}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__({**state, "quantised": None})
-        if state["quantised"]:
-            self.freeze()
 
     def _groups(self) -> int:
         return getattr(self, "groups", 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from typing import Any, Callable, Literal, Optional, TypeVar
 
@@ -280,6 +281,24 @@ def convolve(spikes: Tensor, weight: Tensor, bias: Optional[Tensor], stride: int
 def check_bits(bits: Optional[int]) -> None:
     if bits not in (None, 8, 4):
         raise spiketune.Error(f"weight_bits must be 8 or 4, not {bits}")
+
+
+class HoldsIntegers:
+    """A layer whose freeze() keeps the integers of `weight`, as `quantised`: copies share them, which never change; a layer
+    that is loaded makes them again."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        result = memo[id(self)] = type(self).__new__(type(self))
+        result.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return result
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "quantised": self.quantised is not None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__({**state, "quantised": None})
+        if state["quantised"]:
+            self.freeze()
 
 
 def rounded(weight: Tensor, bits: int) -> Tensor:
