@@ -14,6 +14,7 @@ import pathlib
 import re
 import statistics
 import subprocess
+import sys
 import tempfile
 
 
@@ -22,6 +23,8 @@ def evaluate(spiketune, report, hold_out, seed=0):
     command = [spiketune, "plan", "--from", str(report), "--evaluate", "--hold-out", hold_out, "--seed", str(seed)]
     done = subprocess.run(command, capture_output=True, text=True)
     found = re.search(r"(\d+) problems judged: regret ([\d.]+) %.*?, ([\d.]+) %.*?at most ([\d.]+) %", done.stdout)
+    if not found and "no problems to judge" not in done.stderr:
+        sys.exit(done.stderr.strip() or f"{spiketune} plan --evaluate printed no verdict on {report}")
     return tuple(float(x) for x in found.groups()) if found else None
 
 
