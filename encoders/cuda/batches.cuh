@@ -122,13 +122,13 @@ __device__ inline Roster& kept_in_register(Roster& roster) {
 
 inline constexpr std::uint32_t no_batch = 0xffffffffu;
 
-/// The strips of a block's warps, in shared memory.
+/// The strips of a block's warps, in shared memory. Copies to `raw` fill whole sectors.
 template <DType storage>
-struct alignas(16) CrewMember {
+struct alignas(32) CrewMember {
+  uint4 raw[32 * lane_pieces<storage>];  ///< input of the next strip
   StripMemory<storage> slots[strip_slots];
   std::uint16_t staged[strip_window<storage> + 8];
-  uint4 raw[32 * lane_pieces<storage>];  ///< input of the next strip
-  std::uint64_t arrived;                 ///< tells of it, where it comes by one instruction
+  std::uint64_t arrived;  ///< tells of it, where it comes by one instruction
 };
 
 /// Takes the next batch. All lanes call; the first one's is it.

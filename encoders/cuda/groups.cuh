@@ -31,11 +31,11 @@ template <DType storage>
 inline constexpr bool packs_octets = bits_of(storage) >= 8;
 
 template <DType storage>
-struct alignas(16) GroupCrewMember {
+struct alignas(32) GroupCrewMember {
+  /// Input of the next strip: [8 rows][lane], or its packed rows. Copies fill whole sectors.
+  uint4 raw[packs_octets<storage> ? 256 : group_words<storage> / 4];
   GroupSlot<storage> slots[strip_slots];
   std::uint16_t staged[32 * most_places + 8];
-  /// Input of the next strip: [8 rows][lane], or its packed rows.
-  uint4 raw[packs_octets<storage> ? 256 : group_words<storage> / 4];
 };
 
 /// Eight rows of eight bits to eight columns of them: bit 8·r + c goes to 8·c + r (Warren, Hacker's

@@ -29,9 +29,9 @@ struct alignas(16) HybSlot : StripMemory<storage> {
 };
 
 template <DType input, DType storage>
-struct alignas(16) HybCrewMember {
+struct alignas(32) HybCrewMember {
+  uint4 raw[32 * lane_pieces<input>];  ///< what comes next of the input, in whole sectors
   HybSlot<storage> slots[strip_slots];
-  uint4 raw[32 * lane_pieces<input>];  ///< what comes next of the input
   std::uint32_t starts[strip_words<storage> + 1];
   alignas(16) std::uint16_t staged[strip_window<storage> + 8];
 };
