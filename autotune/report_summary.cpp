@@ -486,9 +486,18 @@ std::string tally_words(const ReportCurves& curves, const Tally& tally,
   return join(sentences, " ", " ");
 }
 
+/// What dense is where W is quantised: a product in f16, or in 8 bits too where that was measured.
+const char* quantised_dense(const json& points) {
+  const bool in_eight_bits = std::any_of(points.begin(), points.end(), [](const json& point) {
+    return text(point, "format") == "dense" && text(child(point, "params"), "type") == "u8" &&
+           text(point, "status") == "ok";
+  });
+  return in_eight_bits ? "dense in f16 or in 8 bits" : "dense in f16";
+}
+
 /// Who wins how often; by how much, and where most; where it turns. What wins with quantised W says
 /// nothing about sparsity, so where there are both kinds of problems they are counted apart.
-void answer(Summary& summary, const ReportCurves& curves,
+void answer(Summary& summary, const json& points, const ReportCurves& curves,
             const std::map<std::size_t, std::vector<Outcome>>& outcomes,
             const std::map<std::size_t, std::vector<json>>& crossovers) {
   Tally exact;
@@ -502,8 +511,8 @@ void answer(Summary& summary, const ReportCurves& curves,
     summary.answer = "No point was measured and found correct, so there is no answer.";
   } else if (exact.problems > 0 && quantised.problems > 0) {
     summary.answer = "Exact products: " + tally_words(curves, exact, "");
-    summary.quantised =
-        "With W quantised (for dense in f16): " + tally_words(curves, quantised, "");
+    summary.quantised = fmt::format("With W quantised ({}): {}", quantised_dense(points),
+                                    tally_words(curves, quantised, ""));
   } else {
     const Tally& only = exact.problems > 0 ? exact : quantised;
     summary.answer =
@@ -653,7 +662,7 @@ Summary summarise(const json& report, const json& points, const ReportCurves& cu
   Summary summary;
   summary.asked = asked_words(report, points, curves, mode, encoders.empty());
   summary.answer = encoders;
-  if (encoders.empty()) answer(summary, curves, outcomes, crossovers);
+  if (encoders.empty()) answer(summary, points, curves, outcomes, crossovers);
   for (const auto& [curve, list] : outcomes) {
     if (curve >= curves.curves.size()) continue;
     if (summary.curves.size() == kCurvesInWords) break;

@@ -137,11 +137,20 @@ def campaign_table(name):
             f"**{gain:.2f}**" if gain >= 1.005 else f"{gain:.2f}",
         ]
         for kind in ("s8", "s4"):
-            quantised = fastest(of_weights(ours(problem), (kind,)))
-            cells.append(f"{median(dense, 'total_us') / median(quantised, 'total_us'):.2f}" if quantised else "")
+            cells.append(" · ".join(f"{gain:.2f}" for gain in quantised_gains(problem, dense, kind)))
         rows.append(cells)
     head = ["workload", "M·K·N", "density", "dense, µs", "best exact", "encode + product, µs", "gain", "s8", "s4"]
     return table(head, rows)
+
+
+def quantised_gains(problem, dense, kind):
+    """Of the best with W of that kind: over dense in f16, and over the fastest dense that takes such W."""
+    points = of_weights(problem, (kind,))
+    best = fastest(ours(points))
+    if best is None:
+        return []
+    rivals = [dense, fastest([point for point in points if is_dense(point)])]
+    return [median(rival, "total_us") / median(best, "total_us") for rival in rivals if rival]
 
 
 def summary_table():
@@ -156,9 +165,7 @@ def summary_table():
             if dense is None or best is None:
                 continue
             gains = [median(dense, "total_us") / median(best, "total_us"), best["format"]]
-            for kind in ("s8", "s4"):
-                quantised = fastest(of_weights(ours(problem), (kind,)))
-                gains.append(median(dense, "total_us") / median(quantised, "total_us") if quantised else None)
+            gains += [quantised_gains(problem, dense, kind) for kind in ("s8", "s4")]
             edges = next(e for e in bins if e[0] <= problem[0]["problem"]["density"] < e[1])
             found[edges].append(gains)
     rows = []
@@ -169,7 +176,7 @@ def summary_table():
         for gain, name, *_ in gains:
             if gain > 1:
                 winners[name] = winners.get(name, 0) + 1
-        quantised = [mean([gain[i] for gain in gains if gain[i]]) for i in (2, 3)]
+        quantised = [[mean(of) for of in zip(*[gain[i] for gain in gains if gain[i]])] for i in (2, 3)]
         rows.append(
             [
                 f"{100 * low:g} to {min(100 * high, 100):g} %",
@@ -177,7 +184,7 @@ def summary_table():
                 sum(gain[0] > 1 for gain in gains),
                 f"{mean([gain[0] for gain in gains]):.2f}",
                 ", ".join(f"{name} {count}" for name, count in sorted(winners.items(), key=lambda w: -w[1])),
-                *(f"{value:.2f}" for value in quantised),
+                *(" · ".join(f"{gain:.2f}" for gain in over) for over in quantised),
             ]
         )
     head = ["density", "problems", "exact wins", "mean gain", "by", "s8", "s4"]

@@ -327,7 +327,8 @@ class ConformanceTests : public Conformance {
         if (shape.k > 10000) continue;  // wide rows are for the encoders
         for (const double density : small_tests() ? std::vector{0.1} : std::vector{0.0, 0.1, 1.0}) {
           const Logical logical = random_spikes(shape, density, ValueKind::binary, 21);
-          for (const std::uint32_t n : {1u, 24u, 67u}) {
+          // Libraries take multiples of 16 only in some products.
+          for (const std::uint32_t n : {1u, plugin().baseline() ? 32u : 24u, 67u}) {
             if (!in_turn()) continue;
             expect_products(logical, DType::u8, ValueKind::binary, RowOrder::time_major, n, weights,
                             output);

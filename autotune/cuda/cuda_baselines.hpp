@@ -13,10 +13,11 @@
 
 namespace spiketune {
 
-void add_cublaslt_baselines(Registry& registry);        ///< dense
-void add_cusparse_baselines(Registry& registry);        ///< csr, coo
-void add_cusparse_block_baselines(Registry& registry);  ///< bsr, ell
-void add_cusparselt_baselines(Registry& registry);      ///< two_four
+void add_cublaslt_baselines(Registry& registry);             ///< dense
+void add_cublaslt_eight_bits_baselines(Registry& registry);  ///< dense, of bytes
+void add_cusparse_baselines(Registry& registry);             ///< csr, coo
+void add_cusparse_block_baselines(Registry& registry);       ///< bsr, ell
+void add_cusparselt_baselines(Registry& registry);           ///< two_four
 
 /// A library's format, whose values have W's type.
 class CudaBaseline : public FormatPlugin {

@@ -262,9 +262,16 @@ TEST(Answer, CountsQuantisedProblemsApart) {
                        "Exact products: a sparse format wins 4 of 5 problems; dense wins 1. "
                        "The largest gain is 3.95× over dense: csr.row"));
   EXPECT_TRUE(contains(text,
-                       "With W quantised (for dense in f16): a sparse format wins 4 of 5 "
+                       "With W quantised (dense in f16): a sparse format wins 4 of 5 "
                        "problems; dense wins 1. The largest gain is 3.95× over dense: csr"));
   EXPECT_FALSE(contains(text, "of 10 problems; dense"));
+  json eight = report["points"].back();
+  eight["format"] = "dense";
+  eight["kernel"] = "cublaslt.int8";
+  eight["params"] = {{"type", "u8"}};
+  eight["status"] = "ok";
+  report["points"].push_back(std::move(eight));
+  EXPECT_TRUE(contains(render_markdown(report), "With W quantised (dense in f16 or in 8 bits): "));
   EXPECT_TRUE(contains(text, "On 2 workloads dense takes over as density grows, at 20.6 %."))
       << text;
 }

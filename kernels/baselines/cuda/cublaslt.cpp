@@ -7,6 +7,7 @@
 #include <bit>
 #include <cstdint>
 #include <limits>
+#include <tuple>
 
 #include "spiketune/core/cuda/check.hpp"
 #include "spiketune/core/error.hpp"
@@ -21,6 +22,8 @@ constexpr int warm_runs = 2;
 constexpr int timed_runs = 5;
 constexpr float one = 1.0f;
 constexpr float zero = 0.0f;
+constexpr std::int32_t integer_one = 1;
+constexpr std::int32_t integer_zero = 0;
 
 struct DestroyEvent {
   void operator()(CUevent_st* event) const noexcept { static_cast<void>(cudaEventDestroy(event)); }
@@ -34,12 +37,12 @@ Event make_event() {
 }
 
 /// A row-major [rows, columns] matrix is the column-major [columns, rows] one.
-detail::CublasltOwner<cublasLtMatrixLayout_t> row_major(DType type, std::uint64_t rows,
+detail::CublasltOwner<cublasLtMatrixLayout_t> row_major(cudaDataType_t type, std::uint64_t rows,
                                                         std::uint64_t columns) {
   cublasLtMatrixLayout_t layout = nullptr;
-  check(cublasLtMatrixLayoutCreate(&layout, data_type(type), columns, rows,
-                                   static_cast<std::int64_t>(columns)),
-        "cublasLtMatrixLayoutCreate");
+  check(
+      cublasLtMatrixLayoutCreate(&layout, type, columns, rows, static_cast<std::int64_t>(columns)),
+      "cublasLtMatrixLayoutCreate");
   return detail::CublasltOwner<cublasLtMatrixLayout_t>(layout);
 }
 
@@ -49,31 +52,72 @@ std::uint32_t alignment_of(const void* data) {
   return address == 0 ? 256u : std::min(256u, 1u << std::min(8, std::countr_zero(address)));
 }
 
+bool is_integer(const CublasltOperands& operands) {
+  return operands.type == CUDA_R_8I;
+}
+
+bool is_eight_bits(const CublasltOperands& operands) {
+  return is_integer(operands) || operands.type == CUDA_R_8F_E4M3;
+}
+
+cublasComputeType_t compute_type(const CublasltOperands& operands) {
+  if (is_integer(operands)) return CUBLAS_COMPUTE_32I;
+  return operands.type == CUDA_R_32F ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
+}
+
 }  // namespace
 
 CublasltMatmul::CublasltMatmul(const CudaContext& context, const void* spikes,
                                const WeightView& weights, const OutputView& output)
-    : context_(context), spikes_(spikes), weights_(weights), output_(output) {
+    : CublasltMatmul(context, {.spikes = spikes,
+                               .weights = weights.data,
+                               .output = output.data,
+                               .type = data_type(weights.type),
+                               .output_type = data_type(output.type),
+                               .m = output.m,
+                               .k = weights.k,
+                               .n = weights.n}) {}
+
+CublasltMatmul::CublasltMatmul(const CudaContext& context, const CublasltOperands& operands)
+    : context_(context), operands_(operands) {
   cuda::check(cudaSetDevice(context.device));
   cublasLtHandle_t handle = nullptr;
   check(cublasLtCreate(&handle), "cublasLtCreate");
   handle_.reset(handle);
-  make_layouts();
+  describe();
   choose_algorithm();
 }
 
 /// cuBLASLt knows row-major matrices, but its kernels are written for column-major ones: hence
-/// Yᵀ = Wᵀ·Sᵀ, where W is the first operand and nothing moves.
-void CublasltMatmul::make_layouts() {
-  const bool is_f32 = weights_.type == DType::f32;
+/// Yᵀ = Wᵀ·Sᵀ, where W is the first operand and nothing moves. Those of 8 bits want both operands
+/// with K along.
+void CublasltMatmul::describe() {
   cublasLtMatmulDesc_t operation = nullptr;
-  check(cublasLtMatmulDescCreate(
-            &operation, is_f32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F, CUDA_R_32F),
+  check(cublasLtMatmulDescCreate(&operation, compute_type(operands_),
+                                 is_integer(operands_) ? CUDA_R_32I : CUDA_R_32F),
         "cublasLtMatmulDescCreate");
   operation_.reset(operation);
-  weight_layout_ = row_major(weights_.type, weights_.k, weights_.n);
-  spike_layout_ = row_major(weights_.type, output_.m, weights_.k);
-  output_layout_ = row_major(output_.type, output_.m, output_.n);
+  const auto set = [&](cublasLtMatmulDescAttributes_t attribute, const auto& value) {
+    check(cublasLtMatmulDescSetAttribute(operation, attribute, &value, sizeof value),
+          "cublasLtMatmulDescSetAttribute");
+  };
+  const auto& [m, k, n] = std::tie(operands_.m, operands_.k, operands_.n);
+  if (is_eight_bits(operands_)) {
+    set(CUBLASLT_MATMUL_DESC_TRANSA, CUBLAS_OP_T);
+    weight_layout_ = row_major(operands_.type, n, k);
+  } else {
+    weight_layout_ = row_major(operands_.type, k, n);
+  }
+  if (operands_.fast_accumulation) set(CUBLASLT_MATMUL_DESC_FAST_ACCUM, std::int8_t{1});
+  if (operands_.column_scales != nullptr) {
+    const cublasLtMatmulMatrixScale_t outer = CUBLASLT_MATMUL_MATRIX_SCALE_OUTER_VEC_32F;
+    set(CUBLASLT_MATMUL_DESC_A_SCALE_MODE, outer);
+    set(CUBLASLT_MATMUL_DESC_B_SCALE_MODE, outer);
+    set(CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, operands_.column_scales);
+    set(CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, operands_.row_scales);
+  }
+  spike_layout_ = row_major(operands_.type, m, k);
+  output_layout_ = row_major(operands_.output_type, m, n);
 }
 
 void CublasltMatmul::choose_algorithm() {
@@ -85,10 +129,10 @@ void CublasltMatmul::choose_algorithm() {
           "cublasLtMatmulPreferenceSetAttribute");
   };
   set(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, candidate_workspace_bytes);
-  set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignment_of(weights_.data));
-  set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignment_of(spikes_));
-  set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, alignment_of(output_.data));
-  set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, alignment_of(output_.data));
+  set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignment_of(operands_.weights));
+  set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignment_of(operands_.spikes));
+  set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, alignment_of(operands_.output));
+  set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, alignment_of(operands_.output));
 
   std::array<cublasLtMatmulHeuristicResult_t, candidate_algorithms> candidates{};
   int count = 0;
@@ -114,12 +158,14 @@ void CublasltMatmul::choose_algorithm() {
   workspace_ = allocate(context_, workspace_bytes);
 }
 
-cublasStatus_t CublasltMatmul::launch(const cublasLtMatmulAlgo_t& algorithm, void* workspace,
-                                      std::size_t workspace_bytes) const {
-  return cublasLtMatmul(handle_.get(), operation_.get(), &one, weights_.data, weight_layout_.get(),
-                        spikes_, spike_layout_.get(), &zero, output_.data, output_layout_.get(),
-                        output_.data, output_layout_.get(), &algorithm, workspace, workspace_bytes,
-                        context_.stream);
+cublasStatus_t CublasltMatmul::launch(const cublasLtMatmulAlgo_t& algorithm, const void* spikes,
+                                      void* workspace, std::size_t workspace_bytes) const {
+  const void* alpha = is_integer(operands_) ? static_cast<const void*>(&integer_one) : &one;
+  const void* beta = is_integer(operands_) ? static_cast<const void*>(&integer_zero) : &zero;
+  return cublasLtMatmul(handle_.get(), operation_.get(), alpha, operands_.weights,
+                        weight_layout_.get(), spikes, spike_layout_.get(), beta, operands_.output,
+                        output_layout_.get(), operands_.output, output_layout_.get(), &algorithm,
+                        workspace, workspace_bytes, context_.stream);
 }
 
 /// Milliseconds of a few runs; infinite where the algorithm refuses the operands after all.
@@ -128,7 +174,8 @@ float CublasltMatmul::time(const cublasLtMatmulAlgo_t& algorithm, const Buffer& 
   const Event end = make_event();
   for (int run = 0; run < warm_runs + timed_runs; ++run) {
     if (run == warm_runs) cuda::check(cudaEventRecord(begin.get(), context_.stream));
-    const cublasStatus_t status = launch(algorithm, workspace.data(), workspace.bytes());
+    const cublasStatus_t status =
+        launch(algorithm, operands_.spikes, workspace.data(), workspace.bytes());
     if (status == CUBLAS_STATUS_NOT_SUPPORTED || status == CUBLAS_STATUS_INVALID_VALUE) {
       return std::numeric_limits<float>::infinity();
     }
@@ -141,8 +188,8 @@ float CublasltMatmul::time(const cublasLtMatmulAlgo_t& algorithm, const Buffer& 
   return milliseconds;
 }
 
-void CublasltMatmul::run() const {
-  check(launch(algorithm_, workspace_.data(), workspace_.bytes()), "cublasLtMatmul");
+void CublasltMatmul::run(const void* spikes) const {
+  check(launch(algorithm_, spikes, workspace_.data(), workspace_.bytes()), "cublasLtMatmul");
 }
 
 }  // namespace spiketune::baselines
