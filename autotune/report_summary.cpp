@@ -604,7 +604,7 @@ std::string format_and_kernel(const json& entry) {
 bool multiplies_zeros(const json& entry) {
   const std::string kernel = text(entry, "kernel");
   return text(entry, "format") == "dense" || kernel == "expand_mma" || kernel == "expand_imma" ||
-         kernel == "bit_planes";
+         kernel == "bit_planes" || kernel == "byte_mma";
 }
 
 std::string format_ratio(double ratio) {

@@ -3,6 +3,7 @@
 /// Products of Bytes.
 
 #include "spiketune/formats/bytes.hpp"
+#include "spiketune/kernels/byte_mma.hpp"
 #include "spiketune/kernels/expand.hpp"
 #include "spiketune/kernels/row_gather.hpp"
 #include "spiketune/kernels/rows.hpp"
@@ -15,7 +16,7 @@ struct SpmmKernels<HostContext, Bytes> {
 };
 template <>
 struct SpmmKernels<CudaContext, Bytes> {
-  using list = KernelList<ExpandBytes, RowGather>;
+  using list = KernelList<ExpandBytes, RowGather, ByteMma>;
 };
 
 }  // namespace spiketune

@@ -12,6 +12,7 @@
 #include "spiketune/encoders/bytes.hpp"
 #include "spiketune/kernels/baselines/cuda/check.hpp"
 #include "spiketune/kernels/baselines/cuda/cublaslt.hpp"
+#include "spiketune/kernels/cuda/weight_columns.cuh"
 
 namespace spiketune {
 namespace {
@@ -63,8 +64,8 @@ class EightBitEncoding final : public FormatEncoding<Bytes, CudaContext> {
     const bool is_integer = kernel == integers;
     auto product = std::make_shared<EightBitProduct>();
     product->weights = allocate(context_, std::uint64_t{weights.k} * weights.n);
-    cuda::weights_by_column(context_, weights, is_integer ? DType::s8 : DType::e4m3,
-                            product->weights.data());
+    cuda::put_by_column(context_, weights, is_integer ? DType::s8 : DType::e4m3, weights.k,
+                        product->weights.data());
     if (is_integer) return bind_integers(std::move(product), weights, output);
     return bind_floats(std::move(product), fields_from_json<FloatConfig>(config, true), weights,
                        output);

@@ -11,7 +11,6 @@ namespace spiketune::cuda {
 namespace {
 
 constexpr unsigned threads = 256;
-constexpr unsigned side = 32;  // of a tile that is turned in shared memory
 constexpr std::uint64_t most_blocks = 1u << 16;
 
 unsigned blocks_of(std::uint64_t count) {
@@ -24,37 +23,6 @@ __device__ std::uint64_t global_thread() {
 
 __device__ std::uint64_t threads_of_grid() {
   return std::uint64_t{gridDim.x} * blockDim.x;
-}
-
-__device__ std::uint8_t as_byte(const WeightView& weights, std::uint64_t i, DType type) {
-  if (type == DType::s8) {
-    return static_cast<std::uint8_t>(load_integer(weights.data, weights.type, i));
-  }
-  return to_e4m3(load_quantised(weights.data, weights.type, i)).bits;
-}
-
-__global__ void __launch_bounds__(side * 8)
-    turn(const WeightView weights, DType type, std::uint8_t* to) {
-  __shared__ std::uint8_t tile[side][side + 1];
-  const std::uint32_t k0 = blockIdx.x * side;
-  for (std::uint32_t n0 = blockIdx.y * side; n0 < weights.n; n0 += gridDim.y * side) {
-    for (std::uint32_t i = threadIdx.y; i < side; i += blockDim.y) {
-      const std::uint32_t k = k0 + i;
-      const std::uint32_t n = n0 + threadIdx.x;
-      if (k < weights.k && n < weights.n) {
-        tile[i][threadIdx.x] = as_byte(weights, std::uint64_t{k} * weights.n + n, type);
-      }
-    }
-    __syncthreads();
-    for (std::uint32_t i = threadIdx.y; i < side; i += blockDim.y) {
-      const std::uint32_t k = k0 + threadIdx.x;
-      const std::uint32_t n = n0 + i;
-      if (k < weights.k && n < weights.n) {
-        to[std::uint64_t{n} * weights.k + k] = tile[threadIdx.x][i];
-      }
-    }
-    __syncthreads();
-  }
 }
 
 template <class T>
@@ -81,15 +49,6 @@ __global__ void multiply(const float* from, float factor, std::uint64_t count, f
 }
 
 }  // namespace
-
-void weights_by_column(const CudaContext& context, const WeightView& weights, DType type,
-                       void* to) {
-  if (weights.k == 0 || weights.n == 0) return;
-  const dim3 grid(static_cast<unsigned>(ceil_div(weights.k, side)),
-                  static_cast<unsigned>(std::min<std::uint64_t>(ceil_div(weights.n, side), 65535)));
-  turn<<<grid, dim3(side, 8), 0, context.stream>>>(weights, type, static_cast<std::uint8_t*>(to));
-  check_launch();
-}
 
 void scale_sums(const CudaContext& context, const std::int32_t* sums, const float* scales,
                 const OutputView& output) {

@@ -1,7 +1,7 @@
 #pragma once
 /// \file
-/// What somebody writes around a library's product of 8-bit matrices: W as it wants it, and the
-/// scales of sums that it leaves as integers.
+/// What somebody writes around a library's product of 8-bit matrices: the scales of sums that it
+/// leaves as integers, and those that it takes.
 
 #include <cstdint>
 
@@ -9,10 +9,6 @@
 #include "spiketune/kernels/spmm.hpp"
 
 namespace spiketune::cuda {
-
-/// Enqueues W by columns, [N, K], in `type`: s8 of s8 or s4, e4m3 of e4m3 or s4, whose values both
-/// hold. `to` is N·K bytes on the device.
-void weights_by_column(const CudaContext& context, const WeightView& weights, DType type, void* to);
 
 /// Enqueues Y = sums · scales by column; `scales` [N] may be null: all 1. `sums` is [M, N] on the
 /// device, N a multiple of 4.

@@ -20,6 +20,7 @@
 #include "spiketune/core/cuda/stream.hpp"
 #include "spiketune/core/error.hpp"
 #include "spiketune/kernels/cuda/bit_planes.cuh"
+#include "spiketune/kernels/cuda/byte_mma.cuh"
 #include "spiketune/kernels/cuda/expand_imma.cuh"
 #include "spiketune/kernels/cuda/fire.cuh"
 #include "spiketune/kernels/cuda/gradients.cuh"
@@ -374,6 +375,10 @@ void bit_planes_on_hopper(const CudaContext&, const Bitmap&, const Planes&, cons
 }
 void expand_imma_on_hopper(const CudaContext&, const Bitmap&, const ByteColumns&, const WeightView&,
                            const OutputView&, const ExpandImma&) {
+  throw Error(ErrorCode::unsupported, "Hopper's instructions are not emulated");
+}
+void byte_mma_on_hopper(const CudaContext&, const Bytes&, const WeightColumns&, const WeightView&,
+                        const OutputView&, const ByteMma&) {
   throw Error(ErrorCode::unsupported, "Hopper's instructions are not emulated");
 }
 void sparse_mma_on_hopper(const CudaContext&, const TwoFour&, const WeightView&, const OutputView&,
