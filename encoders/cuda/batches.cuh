@@ -38,9 +38,6 @@ inline constexpr std::uint32_t strip_slots = strip_lag + 1;
 /// nothing here: by the instruction compute-sanitizer tells what is atomic. They are reached by
 /// their address in shared memory, where libcu++ would take the way of all memory.
 #if defined(__CUDA_ARCH__)
-__device__ inline unsigned shared_address(const void* word) {
-  return static_cast<unsigned>(__cvta_generic_to_shared(word));
-}
 __device__ inline void hand_over(std::uint32_t& word, std::uint32_t value) {
   asm volatile("{ .reg .b32 before; atom.relaxed.cta.shared.exch.b32 before, [%0], %1; }" ::"r"(
                    shared_address(&word)),

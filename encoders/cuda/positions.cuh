@@ -13,23 +13,50 @@ namespace atomics = ::cuda;
 
 using State = atomics::atomic_ref<std::uint64_t, atomics::thread_scope_device>;
 
-/// A state is value · 4 + flag; flag 0: nothing yet, 1: units of the tile, 2: units before it.
-/// One thread calls.
-__device__ inline void publish(std::uint64_t* states, std::uint64_t tile, std::uint32_t units) {
-  State(states[tile]).store(std::uint64_t{units} << 2 | 1, atomics::memory_order_relaxed);
+/// A state is value · 4 + flag; flag 0: nothing yet, 1: units of the tile, 2: units before it, or,
+/// where blocks look back, before its end. One thread calls.
+__device__ inline void publish(std::uint64_t* states, std::uint64_t tile, std::uint64_t value,
+                               std::uint32_t flag = 1) {
+  State(states[tile]).store(value << 2 | flag, atomics::memory_order_relaxed);
 }
 
 __device__ inline std::uint64_t load_state(std::uint64_t* states, std::uint64_t tile) {
   return State(states[tile]).load(atomics::memory_order_relaxed);
 }
 
-/// Units before a tile, of which `state` was seen; waits until that is known. Cannot deadlock:
-/// tiles are taken in order by blocks that run, and a block waits for a tile before those that it
-/// has not counted.
-__device__ inline std::uint64_t position_of(std::uint64_t* states, std::uint64_t tile,
-                                            std::uint64_t state) {
-  while ((state & 2) == 0) state = load_state(states, tile);
-  return state >> 2;
+/// Units of all tiles before one, by a warp that looks back to the nearest that tells those before
+/// its end, which each publishes when it has found them. All lanes call. Cannot deadlock where
+/// blocks take tiles in order.
+__device__ inline std::uint64_t look_back(std::uint64_t* states, std::uint64_t tile) {
+  constexpr std::uint32_t each = 8;
+  const std::uint32_t lane = threadIdx.x % 32;
+  std::uint64_t before = 0;
+  for (auto nearest = static_cast<std::int64_t>(tile) - 1;; nearest -= 32 * each) {
+    std::uint64_t found[each];
+    std::uint64_t known = 0;
+    while (known == 0) {
+      known = 1;
+#pragma unroll
+      for (std::uint32_t i = 0; i < each; ++i) {
+        const std::int64_t other = nearest - lane - 32 * i;
+        found[i] = other < 0 ? 2 : load_state(states, static_cast<std::uint64_t>(other));
+        if ((found[i] & 3) == 0) known = 0;
+      }
+    }
+    __syncwarp();
+    bool all = false;
+#pragma unroll
+    for (std::uint32_t i = 0; i < each; ++i) {
+      if (all) continue;
+      const std::uint32_t told = __ballot_sync(all_lanes, (found[i] & 2) != 0);
+      const std::uint32_t last = told == 0 ? 31 : lowest_bit(told);
+      if (lane <= last) before += found[i] >> 2;
+      all = told != 0;
+    }
+    if (!all) continue;
+    for (int other = 16; other > 0; other /= 2) before += __shfl_xor_sync(all_lanes, before, other);
+    return before;
+  }
 }
 
 /// Turns the counts of `tiles` tiles into positions, as they come; returns the sum of all. A block
@@ -88,7 +115,7 @@ __device__ std::uint64_t scan_tiles(std::uint64_t* states, std::uint64_t tiles) 
 #pragma unroll
     for (std::uint32_t i = 0; i < each; ++i) {
       if (!mine || i >= ready) continue;
-      State(states[tile + i]).store(at << 2 | 2, atomics::memory_order_relaxed);
+      publish(states, tile + i, at, 2);
       at += found[i] >> 2;
     }
     before += units_taken;

@@ -136,40 +136,6 @@ __global__ void __launch_bounds__(strip_threads, pack_blocks_per_sm)
   add_to(&task.status->nnz, spikes);
 }
 
-/// Slots of all units before one. A warp calls; looks back to the nearest unit that tells those
-/// before it. Cannot deadlock: blocks begin in order.
-__device__ inline std::uint64_t look_back(std::uint64_t* states, std::uint32_t unit) {
-  constexpr std::uint32_t each = 8;
-  const std::uint32_t lane = threadIdx.x % 32;
-  std::uint64_t before = 0;
-  for (std::int64_t nearest = std::int64_t{unit} - 1;; nearest -= 32 * each) {
-    std::uint64_t found[each];
-    std::uint64_t known = 0;
-    while (known == 0) {
-      known = 1;
-#pragma unroll
-      for (std::uint32_t i = 0; i < each; ++i) {
-        const std::int64_t other = nearest - lane - 32 * i;
-        found[i] = other < 0 ? 2 : load_state(states, static_cast<std::uint64_t>(other));
-        if ((found[i] & 3) == 0) known = 0;
-      }
-    }
-    __syncwarp();
-    bool all = false;
-#pragma unroll
-    for (std::uint32_t i = 0; i < each; ++i) {
-      if (all) continue;
-      const std::uint32_t told = __ballot_sync(all_lanes, (found[i] & 2) != 0);
-      const std::uint32_t last = told == 0 ? 31 : lowest_bit(told);
-      if (lane <= last) before += found[i] >> 2;
-      all = told != 0;
-    }
-    if (!all) continue;
-    for (int other = 16; other > 0; other /= 2) before += __shfl_xor_sync(all_lanes, before, other);
-    return before;
-  }
-}
-
 /// Rows of [begin, end) that go before row i: longer ones, and equal ones that come first.
 /// Comparisons with all, from shared memory, in place of a sort.
 __device__ inline std::uint32_t rank_of(const std::uint32_t* lengths, std::uint32_t begin,
@@ -230,14 +196,12 @@ __global__ void __launch_bounds__(tile_threads)
     sum += total;
     __syncthreads();
   }
-  if (threadIdx.x == 0) {
-    State(task.positions[unit]).store(sum << 2 | 1, atomics::memory_order_relaxed);
-  }
+  if (threadIdx.x == 0) publish(task.positions, unit, sum);
   if (threadIdx.x < 32) {
     const std::uint64_t found = look_back(task.positions, unit);
     if (threadIdx.x == 0) {
       before = found;
-      State(task.positions[unit]).store((found + sum) << 2 | 2, atomics::memory_order_relaxed);
+      publish(task.positions, unit, found + sum, 2);
       if (unit + 1 == task.units) {
         sell.status->needed = found + sum;
         sell.slice_offsets[sell.slices()] = static_cast<std::uint32_t>(found + sum);

@@ -11,6 +11,7 @@
 
 #include <cuda_pipeline_primitives.h>
 
+#include "spiketune/core/cuda/barriers.cuh"
 #include "spiketune/encoders/cuda/tile.cuh"
 
 namespace spiketune::cuda {
@@ -366,10 +367,10 @@ __device__ inline void copy_piece_async(uint4* to, const uint4* from) {
 #if defined(__CUDA_ARCH__)
   std::uint64_t policy;
   asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
-  asm volatile("cp.async.cg.shared.global.L2::cache_hint [%0], [%1], 16, %2;" ::"r"(
-                   static_cast<unsigned>(__cvta_generic_to_shared(to))),
-               "l"(from), "l"(policy)
-               : "memory");
+  asm volatile(
+      "cp.async.cg.shared.global.L2::cache_hint [%0], [%1], 16, %2;" ::"r"(shared_address(to)),
+      "l"(from), "l"(policy)
+      : "memory");
 #else
   __pipeline_memcpy_async(to, from, 16);
 #endif
@@ -398,12 +399,6 @@ struct SharedPieces {
   }
 };
 
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-#define SPIKETUNE_BULK_COPIES 1
-#else
-#define SPIKETUNE_BULK_COPIES 0
-#endif
-
 /// The same by one instruction of one lane, where the GPU has it (Hopper), of whose bytes a barrier
 /// of shared memory tells; by all lanes elsewhere. Better than SharedPieces where much is done with
 /// a strip before its units are counted, else worse.
@@ -415,51 +410,39 @@ struct BulkPieces {
 
   /// One lane calls; then a barrier of the warp.
   __device__ void init() const {
-#if SPIKETUNE_BULK_COPIES
-    asm volatile(
-        "mbarrier.init.shared::cta.b64 [%0], 1;\n"
-        "fence.mbarrier_init.release.cluster;" ::"r"(address(arrived))
-        : "memory");
+#if SPIKETUNE_BARRIERS
+    init_barrier(shared_address(arrived), 1);
+    fence_barriers();
 #endif
   }
   /// All lanes call, once for each wait(), after a barrier of the warp behind the last reads.
   __device__ void load(const TileTask& task, const Strip& strip) const {
-#if SPIKETUNE_BULK_COPIES
+#if SPIKETUNE_BARRIERS
     const std::uint32_t total = pieces_of<storage>(strip);
     if (total < 32 * lane_pieces<storage>) {
       for (std::uint32_t i = total + threadIdx.x % 32; i < 32 * lane_pieces<storage>; i += 32) {
         raw[i] = {0, 0, 0, 0};
       }
-      asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+      fence_shared_writes();
     }
     const uint4* from = piece_address<storage>(task, strip, 0);
     if (threadIdx.x % 32 != 0) return;
-    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(address(arrived)),
-                 "r"(16 * total)
-                 : "memory");
+    arrive_expecting(shared_address(arrived), 16 * total);
     if (total == 0) return;
     std::uint64_t policy;
     asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
     asm volatile(
         "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint "
-        "[%0], [%1], %2, [%3], %4;" ::"r"(address(raw)),
-        "l"(from), "r"(16 * total), "r"(address(arrived)), "l"(policy)
+        "[%0], [%1], %2, [%3], %4;" ::"r"(shared_address(raw)),
+        "l"(from), "r"(16 * total), "r"(shared_address(arrived)), "l"(policy)
         : "memory");
 #else
     SharedPieces<storage>{raw}.load(task, strip);
 #endif
   }
   __device__ void wait() const {
-#if SPIKETUNE_BULK_COPIES
-    asm volatile(
-        "{\n"
-        ".reg .pred done;\n"
-        "again:\n"
-        "mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n"
-        "@!done bra again;\n"
-        "}\n" ::"r"(address(arrived)),
-        "r"(turn % 2)
-        : "memory");
+#if SPIKETUNE_BARRIERS
+    wait_for_phase(shared_address(arrived), turn % 2);
     __syncwarp();  // what is beyond the strip was written by other lanes
 #else
     SharedPieces<storage>{raw}.wait();
@@ -468,13 +451,6 @@ struct BulkPieces {
   [[nodiscard]] __device__ uint4 get(std::uint32_t i) const {
     return raw[32 * i + threadIdx.x % 32];
   }
-
- private:
-#if SPIKETUNE_BULK_COPIES
-  __device__ static unsigned address(const void* shared) {
-    return static_cast<unsigned>(__cvta_generic_to_shared(shared));
-  }
-#endif
 };
 
 /// Whether strips are quickly packed: binary spikes in pieces, those of a strip neighbours in

@@ -146,7 +146,10 @@ TEST(Primitives, ScanFindsPositionsOfTiles) {
             if (own[1] < tiles) publish(states.data(), own[1], counts[own[1]]);
             publish(states.data(), own[0], counts[own[0]]);
             for (const std::uint32_t tile : own) {
-              if (tile < tiles) positions[tile] = position_of(states.data(), tile, 0);
+              if (tile >= tiles) continue;
+              std::uint64_t state = 0;
+              while ((state & 2) == 0) state = load_state(states.data(), tile);
+              positions[tile] = state >> 2;
             }
           }
         },
@@ -157,6 +160,33 @@ TEST(Primitives, ScanFindsPositionsOfTiles) {
       expected += counts[tile];
     }
     EXPECT_EQ(total, expected);
+  }
+}
+
+// Blocks look back for the units before their tiles, where none adds up for all; sums exceed 32
+// bits.
+TEST(Primitives, LookBackFindsPositionsOfTiles) {
+  for (const std::uint32_t tiles : {1u, 2u, 32u, 257u, 700u}) {
+    std::vector<std::uint64_t> counts(tiles);
+    for (std::uint64_t& count : counts) count = std::uint64_t{generator()()} << 8;
+    std::vector<std::uint64_t> states(tiles, 0);
+    std::vector<std::uint64_t> positions(tiles);
+    emulation::launch(
+        [&] {
+          const std::uint32_t tile = blockIdx.x;
+          if (threadIdx.x == 0) publish(states.data(), tile, counts[tile]);
+          const std::uint64_t before = look_back(states.data(), tile);
+          if (threadIdx.x == 9) positions[tile] = before;
+          if (threadIdx.x == 0 && tile % 3 != 1) {
+            publish(states.data(), tile, before + counts[tile], 2);
+          }
+        },
+        tiles, 32);
+    std::uint64_t expected = 0;
+    for (std::uint32_t tile = 0; tile < tiles; ++tile) {
+      EXPECT_EQ(positions[tile], expected) << tile;
+      expected += counts[tile];
+    }
   }
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "spiketune/core/cuda/barriers.cuh"
 #include "spiketune/core/half.hpp"
 #include "spiketune/kernels/cuda/sm90/wgmma_registers.cuh"
 
@@ -17,12 +18,8 @@
 
 namespace spiketune::cuda {
 
-__device__ inline std::uint32_t shared_address(const void* pointer) {
-  return static_cast<std::uint32_t>(__cvta_generic_to_shared(pointer));
-}
-
-/// Barriers of shared memory that count arrivals and bytes that copies bring, by the address of the
-/// first: an address that the compiler does not find anew each time.
+/// Barriers of shared memory (core/cuda/barriers.cuh) by the address of the first: an address that
+/// the compiler does not find anew each time.
 class CopyBarriers {
  public:
   __device__ explicit CopyBarriers(const std::uint64_t* states) : first_(shared_address(states)) {
@@ -33,32 +30,23 @@ class CopyBarriers {
   /// One thread calls; then fence_barriers(), and a barrier of the block.
   __device__ void init(std::uint32_t i, std::uint32_t arrivals) const {
 #if SPIKETUNE_SM90
-    asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(at(i)), "r"(arrivals) : "memory");
+    init_barrier(at(i), arrivals);
 #endif
   }
   __device__ void arrive(std::uint32_t i) const {
 #if SPIKETUNE_SM90
-    asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(at(i)) : "memory");
+    cuda::arrive(at(i));
 #endif
   }
   __device__ void arrive_expecting(std::uint32_t i, std::uint32_t bytes) const {
 #if SPIKETUNE_SM90
-    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(at(i)), "r"(bytes)
-                 : "memory");
+    cuda::arrive_expecting(at(i), bytes);
 #endif
   }
   /// Until the phase of that parity is over.
   __device__ void wait(std::uint32_t i, std::uint32_t parity) const {
 #if SPIKETUNE_SM90
-    asm volatile(
-        "{\n"
-        ".reg .pred done;\n"
-        "again:\n"
-        "mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n"
-        "@!done bra again;\n"
-        "}\n" ::"r"(at(i)),
-        "r"(parity)
-        : "memory");
+    wait_for_phase(at(i), parity);
 #endif
   }
   [[nodiscard]] __device__ std::uint32_t at(std::uint32_t i) const {
@@ -68,13 +56,6 @@ class CopyBarriers {
  private:
   std::uint32_t first_;
 };
-
-/// Makes initialised barriers visible to asynchronous copies.
-__device__ inline void fence_barriers() {
-#if SPIKETUNE_SM90
-  asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
-#endif
-}
 
 /// Copies the box of a tensor map at (x, y) to shared memory; the barrier at that address counts
 /// its bytes. One thread calls.
@@ -110,14 +91,6 @@ __device__ inline void copy_bytes(void* to, const void* from, std::uint32_t byte
           "r"(shared_address(to)),
       "l"(from), "r"(bytes), "r"(barrier)
       : "memory");
-#endif
-}
-
-/// What the thread wrote to shared memory comes before copies that it begins, or that a thread
-/// begins which it meets at a barrier.
-__device__ inline void fence_shared_writes() {
-#if SPIKETUNE_SM90
-  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
 #endif
 }
 
