@@ -7,6 +7,7 @@
 
 #include "spiketune/autotune/report_json.hpp"
 #include "spiketune/kernels/expand.hpp"
+#include "spiketune/kernels/expand_imma.hpp"
 
 namespace spiketune {
 namespace {
@@ -91,29 +92,32 @@ bool holds_weights(double k, double columns) {
   return Expand::holds_weights(static_cast<std::uint32_t>(k), static_cast<int>(columns));
 }
 
-/// `evenly`: a multiprocessor may have strips of two columns of tiles, where W of both fits and
-/// rows are an even number of words.
+/// Of `columns` columns, dealt out among the blocks of each column of tiles, of `groups`
+/// warpgroups.
+Strips cut_into_strips(const Product& product, double columns, double groups) {
+  const double down = std::ceil(product.m / 64);
+  const double across = std::ceil(product.n / columns);
+  const double share = std::max(1.0, std::floor(product.units / across));
+  const double busiest = std::ceil(down / share) * std::ceil(across / product.units);
+  return {columns, busiest, std::ceil(busiest / groups)};
+}
+
+/// Those of expand_mma. `evenly`: a multiprocessor may have strips of two columns of tiles, where W
+/// of both fits and rows are an even number of words.
 Strips cut_into_strips(const Product& product, double columns, bool evenly) {
   if (!holds_weights(product.k, columns)) return {};
   const double steps = std::ceil(product.k / 64);
-  const double down = std::ceil(product.m / 64);
   const double across = std::ceil(product.n / columns);
   constexpr double most_steps = 32;
   const double w_bytes = steps * 64 * columns * 2;
   const double groups = columns == 64 ? 6 : evenly ? 4 : 3;
   const double words = groups * 64 * steps * 8;
-  evenly = evenly && std::fmod(std::ceil(product.k / 32), 2) == 0 && across > 1 &&
-           across <= product.units && 2 * steps <= most_steps &&
-           2 * w_bytes + words <= shared_bytes;
-  Strips strips{columns, 0, 0};
-  if (evenly) {
-    strips.busiest = std::ceil(across * down / product.units);
-  } else {
-    const double share = std::max(1.0, std::floor(product.units / across));
-    strips.busiest = std::ceil(down / share) * std::ceil(across / product.units);
+  if (!evenly || std::fmod(std::ceil(product.k / 32), 2) != 0 || across <= 1 ||
+      across > product.units || 2 * steps > most_steps || 2 * w_bytes + words > shared_bytes) {
+    return cut_into_strips(product, columns, groups);
   }
-  strips.turns = std::ceil(strips.busiest / groups);
-  return strips;
+  const double busiest = std::ceil(across * std::ceil(product.m / 64) / product.units);
+  return {columns, busiest, std::ceil(busiest / groups)};
 }
 
 double products_of(const Product& product, const Strips& strips) {
@@ -198,19 +202,46 @@ void add_expand_bytes(std::vector<Work>& work, const Product& product, const jso
   work.push_back({"Y of whole tiles", outputs_of(product, best)});
 }
 
+/// Whether expand_imma takes strips: as ExpandImma::why_invalid() with tile_m 64.
+bool takes_byte_strips(double k, double columns) {
+  return ExpandImma::holds_weights(static_cast<std::uint32_t>(k), static_cast<int>(columns)) &&
+         std::fmod(std::ceil(k / 32), 2) == 0;
+}
+
+/// Bits to integer tensor cores, as kernels/cuda/sm90/expand_imma.cu cuts it.
 void add_expand_imma(std::vector<Work>& work, const Product& product, const json& config) {
   const double tile_m = option(config, "tile_m", 0);
   const double tile_n = option(config, "tile_n", 0);
-  Tiles large{256, 128, 1};
-  Tiles small{128, 64, 1.4};
-  Tiles tiles =
-      cut_into(product, large).products <= cut_into(product, small).products ? large : small;
-  if (tile_m != 0 || tile_n != 0) tiles = tile_m == 256 || tile_n == 128 ? large : small;
-  const Cut cut = cut_into(product, tiles);
+  const auto tiled = config.find("tiles");  // the bitmap is: no strips
+  const bool in_rows = tiled == config.end() || *tiled != true;
+  const auto strips_of = [&](double columns) {
+    return cut_into_strips(product, columns, columns == 64 ? 6.0 : columns == 128 ? 4.0 : 3.0);
+  };
+  Tiles best{256, 128, 1};
+  double least = std::numeric_limits<double>::infinity();
+  for (const Tiles& tiles : {Tiles{256, 128, 1}, Tiles{128, 64, 1.4}, Tiles{64, 256, 0.6},
+                             Tiles{64, 128, 0.65}, Tiles{64, 64, 0.8}}) {
+    if (tile_m != 0 && tile_m != tiles.rows) continue;
+    if (tile_n != 0 && tile_n != tiles.columns) continue;
+    const bool strips = tiles.rows == 64;
+    if (strips && (!in_rows || !takes_byte_strips(product.k, tiles.columns))) continue;
+    const double turns = strips ? strips_of(tiles.columns).busiest : turns_of(product, tiles);
+    const double time = turns * tiles.rows * tiles.columns * tiles.slowness;
+    if (time < least) {
+      best = tiles;
+      least = time;
+    }
+  }
+  const bool strips = best.rows == 64;
+  const Cut cut = strips ? Cut{} : cut_into(product, best);
+  const Strips dealt = strips ? strips_of(best.columns) : Strips{};
   work.push_back({"S (M·K)", product.elements()});
   work.push_back({"tiles in turns (M·K·N)", cut.products});
+  work.push_back({"strips in turns (M·K·N)", products_of(product, dealt) * best.slowness});
   work.push_back({"steps of K", cut.steps});
-  work.push_back({"Y of whole tiles", cut.outputs});
+  work.push_back({"steps of K of strips", kilo * dealt.turns * product.k});
+  work.push_back({"W into shared memory", kilo * product.k * dealt.columns / 64});
+  work.push_back({"Y of whole tiles", cut.outputs + outputs_of(product, dealt)});
 }
 
 /// Planes of bits: a step takes 512 columns of S, whether they are there or not. Rows of bits that
@@ -376,10 +407,14 @@ bool can_run(const std::string& format, const std::string& kernel, const json& c
   const bool in_pieces = kernel == "expand_mma" || kernel == "sparse_mma" ||
                          kernel == "slab_gather" || kernel == "union_mma";
   if (in_pieces && problem.n % 8 != 0) return false;
-  if (kernel != "expand_mma") return true;
   const auto tile_m = static_cast<int>(option(config, "tile_m", 0));
   const auto tile_n = static_cast<int>(option(config, "tile_n", 0));
+  if (kernel == "expand_imma") return tile_m != 64 || takes_byte_strips(problem.k, tile_n);
+  if (kernel != "expand_mma") return true;
   const bool keeps_weights = format == "bytes" || tile_m == 64;
+  if (option(config, "split", 0) == 2 && std::fmod(std::ceil(problem.k / 32.0), 2) != 0) {
+    return false;
+  }
   return (format != "bytes" || problem.k % 16 == 0) &&
          (!keeps_weights || Expand::holds_weights(problem.k, tile_n));
 }

@@ -62,6 +62,13 @@ TEST(PlanWork, SomeShapesAreNotTaken) {
   EXPECT_FALSE(can_run("bytes", "expand_mma", config, problem_of(256, 512, 60)));
   EXPECT_FALSE(can_run("bitmap", "expand_mma", {{"tile_m", 64}}, problem_of(256, 2048, 64)));
   EXPECT_TRUE(can_run("bitmap", "expand_mma", {{"tile_m", 0}}, problem_of(256, 2048, 64)));
+  EXPECT_FALSE(can_run("bitmap", "expand_mma", {{"split", 2}}, problem_of(256, 96, 64)));
+  EXPECT_TRUE(can_run("bitmap", "expand_imma", {{"tile_m", 64}}, problem_of(256, 2048, 64)));
+  EXPECT_FALSE(can_run("bitmap", "expand_imma", {{"tile_m", 64}}, problem_of(256, 2112, 64)));
+  EXPECT_FALSE(can_run("bitmap", "expand_imma", {{"tile_m", 64}}, problem_of(256, 96, 64)));
+  EXPECT_FALSE(can_run("bitmap", "expand_imma", {{"tile_m", 64}, {"tile_n", 256}},
+                       problem_of(256, 1024, 256)));
+  EXPECT_TRUE(can_run("bitmap", "expand_imma", {{"tile_m", 0}}, problem_of(256, 4096, 64)));
   EXPECT_FALSE(can_run("csr", "slab_gather", json::object(), problem_of(256, 512, 10)));
   EXPECT_TRUE(can_run("csr", "row_gather", json::object(), problem_of(1, 1, 1)));
 }
@@ -79,6 +86,29 @@ TEST(PlanWork, StripsAreDealtOutEvenlyWhereWOfTwoColumnsOfTilesFits) {
   };
   EXPECT_EQ(products(strips, 768), products(before, 768));
   EXPECT_NEAR(products(before, 1536) / products(strips, 1536), 40.0 / 36, 1e-9);
+}
+
+TEST(PlanWork, ExpandImmaTakesStripsWhereWFits) {
+  const auto imma = [&](const Problem& problem, const json& config) {
+    return product_work("bitmap", "expand_imma", config, problem, multiprocessors);
+  };
+  const json by_shape = {{"tile_m", 0}, {"tile_n", 0}, {"tiles", false}};
+  const auto narrow = imma(problem_of(50176, 576, 64), by_shape);
+  EXPECT_GT(amount(narrow, "strips in turns (M·K·N)"), 0);
+  EXPECT_EQ(amount(narrow, "tiles in turns (M·K·N)"), 0);
+
+  const auto large = imma(problem_of(4096, 4096, 4096), by_shape);
+  EXPECT_EQ(amount(large, "strips in turns (M·K·N)"), 0);
+  EXPECT_GT(amount(large, "tiles in turns (M·K·N)"), 0);
+
+  const json tiled = {{"tile_m", 64}, {"tile_n", 64}, {"tiles", true}};
+  EXPECT_GT(amount(imma(problem_of(50176, 576, 64), tiled), "tiles in turns (M·K·N)"), 0);
+  // 784 strips of one column on 132 multiprocessors are 6 each, of six columns on 22 each 36.
+  const json strips = {{"tile_m", 64}, {"tile_n", 64}, {"tiles", false}};
+  const auto steps = [&](std::uint32_t n) {
+    return amount(imma(problem_of(50176, 512, n), strips), "steps of K of strips");
+  };
+  EXPECT_NEAR(steps(384) / steps(64), 6, 1e-9);
 }
 
 TEST(PlanWork, PlanesTake512ColumnsAtATime) {
