@@ -37,6 +37,14 @@ DeviceMemory allocate_device(std::size_t bytes, int device, std::uintptr_t strea
   return {own_memory(context)(std::max<std::size_t>(bytes, 1))};
 }
 
+/// Streams are addresses; 0 and 1 are the default one, 2 that of the thread.
+void order(int device, std::uintptr_t earlier, std::uintptr_t later) {
+  const auto stream = [](std::uintptr_t address) {
+    return reinterpret_cast<CUstream_st*>(address == 1 ? 0 : address);
+  };
+  order_streams(cuda_context(device, stream(earlier)), stream(later));
+}
+
 }  // namespace
 }  // namespace spiketune::python
 
@@ -50,6 +58,7 @@ NB_MODULE(_core, module) {
              nb::arg("device"), nb::arg("owner"));
   module.def("allocate_device", &allocate_device, nb::arg("bytes"), nb::arg("device"),
              nb::arg("stream"));
+  module.def("order_streams", &order, nb::arg("device"), nb::arg("earlier"), nb::arg("later"));
   nb::class_<DeviceMemory>(module, "DeviceMemory").def("data_ptr", [](const DeviceMemory& self) {
     return reinterpret_cast<std::uintptr_t>(self.block.data);
   });
