@@ -18,7 +18,7 @@ is checked before anything is timed.
     compiled, and SpikeLinear with SpikeLIF, compiled, against nn.Linear and the same neurons by autograd, compiled; all as CUDA graphs too. Saved: what is
     allocated between forward and backward, less the output.
 --fashion-mnist: the layers of datasets/fashion_mnist_snn on its recorded spikes, eight times over; with --train its
-    training step too, by SpikeConv2d, SpikeLinear and SpikeLIF
+    training step too, by SpikeConv2d, SpikeLinear and SpikeLIF, and the loss of 60 steps from disturbed weights
 --json: add what was printed to a file, as a run of {"runs": [{"gpu", "pytorch", "spiketune", "command", "rows": [..]}]}; a row is
     {"section", "what", "beside": whose it is compared with, "theirs", "spiketune", "unit"}. Written after each row.
 Default: all, with both widths of W.
@@ -547,6 +547,7 @@ def training(x, network, formats=("auto", "dense")):
 
 # --- the network of Fashion-MNIST -------------------------------------------------------------------
 
+TIMES = 8  # that the recorded images are there
 
 def spikingjelly_layer(layer, spikes, images, our_time, our_peak, example):
     """A layer of the network by SpikingJelly's modules, beside `our_time` and `our_peak`."""
@@ -574,19 +575,20 @@ def spikingjelly_layer(layer, spikes, images, our_time, our_peak, example):
 
 
 def fashion_mnist_network():
-    """(the example, its layers, recorded spikes [T, images, 32, 14, 14], eight times over)."""
+    """(the example, its layers, recorded spikes [T, 64, 32, 14, 14], their classes)."""
     root = Path(__file__).resolve().parent.parent
     spec = importlib.util.spec_from_file_location("fashion_mnist", root / "examples" / "06_fashion_mnist.py")
     example = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # torch.compile looks there
     spec.loader.exec_module(example)
     folder, device = root / "datasets" / "fashion_mnist_snn", torch.device("cuda")
     network, _ = example.load_network(folder, device)
-    batches, _, _ = example.load_images(folder, Path("/nowhere"), 0, 1, device)
-    return example, network, batches[0][1].repeat(1, 8, 1, 1, 1)
+    batches, classes, _ = example.load_images(folder, Path("/nowhere"), 0, 1, device)
+    return example, network, batches[0][1], torch.from_numpy(classes).long().cuda()
 
 
 def fashion_mnist():
-    example, network, spikes = fashion_mnist_network()
+    example, network, spikes, _ = fashion_mnist_network()
+    spikes = spikes.repeat(1, TIMES, 1, 1, 1)
     images = spikes.shape[1]
     encoded = spiketune.encode(spikes.permute(0, 1, 3, 4, 2).reshape(example.STEPS, -1, spikes.shape[2]).contiguous(), "bitmap")
     dense = spikes.flatten(0, 1).half()
@@ -617,12 +619,12 @@ class ConvolutionalStack(torch.nn.Module):
     """The layers of the network behind its first, with neurons between them: spikes [T, images, ...] to currents [T, images,
     classes]. `convolution(layer)`, `linear(k, n)` and `neurons()` make the parts."""
 
-    def __init__(self, network, convolution, linear, neurons):
+    def __init__(self, network, convolution, linear, neurons, dtype):
         super().__init__()
         self.products, self.neurons = torch.nn.ModuleList(), torch.nn.ModuleList()
         for layer in network:
             product = convolution(layer) if layer.kernel else linear(layer.dense_weight.shape[1], layer.n)
-            product.weight, product.bias = (torch.nn.Parameter(given.half().clone()) for given in (layer.dense_weight, layer.bias))
+            product.weight, product.bias = (torch.nn.Parameter(given.to(dtype).clone()) for given in (layer.dense_weight, layer.bias))
             self.products.append(product)
             self.neurons.append(neurons())
 
@@ -640,26 +642,33 @@ def fashion_mnist_training():
     """Sums are not exact here: that spikes differ where a membrane is at the threshold is printed, with the gradients."""
     import spiketune.torch as st
 
-    example, network, spikes = fashion_mnist_network()
-    x = spikes.half()
-    options = {"device": "cuda", "dtype": torch.float16}
+    example, network, spikes, classes = fashion_mnist_network()
+    x = spikes.repeat(1, TIMES, 1, 1, 1).half()
 
-    def stack(convolution, linear, neurons, **more):
+    def stack(convolution, linear, neurons, dtype=torch.float16, **more):
+        options = {"device": "cuda", "dtype": dtype, **more}
+
         def make(layer):
-            return convolution(layer.dense_weight.shape[1], layer.n, layer.kernel, layer.stride, layer.padding, **options, **more)
-        return ConvolutionalStack(network[1:], make, lambda k, n: linear(k, n, **options, **more), neurons)
+            return convolution(layer.dense_weight.shape[1], layer.n, layer.kernel, layer.stride, layer.padding, **options)
+        return ConvolutionalStack(network[1:], make, lambda k, n: linear(k, n, **options), neurons, dtype)
 
-    dense = stack(torch.nn.Conv2d, torch.nn.Linear, lambda: DenseLif(2.0))  # a gain of 1
+    def pytorch(dtype=torch.float16):
+        return stack(torch.nn.Conv2d, torch.nn.Linear, lambda: DenseLif(2.0), dtype)  # a gain of 1
+
+    def ours_as(format):
+        return stack(st.SpikeConv2d, st.SpikeLinear, lambda: st.SpikeLIF(surrogate_width=WIDTH, gain=1.0), format=format)
+
+    dense = pytorch()
     plain = compiled(dense)
     reference = dense(x).detach()
     grad = torch.randn(reference.shape, device="cuda").half() / 64
     expected = [g.float() for g in step(dense, plain, x, grad)]
-    section = f"Fashion-MNIST, training, {spikes.shape[1]} images"
+    section = f"Fashion-MNIST, training, {x.shape[1]} images"
     header(section)
     theirs = measure_training(dense, plain, x, grad)
     ours = None
     for format in ("auto", "dense"):
-        model = stack(st.SpikeConv2d, st.SpikeLinear, lambda: st.SpikeLIF(surrogate_width=WIDTH, gain=1.0), format=format)
+        model = ours_as(format)
         currents = model(x).detach()  # chooses the formats
         call = compiled(model)
         errors = relative_errors(step(model, call, x, grad), expected)
@@ -681,6 +690,35 @@ def fashion_mnist_training():
         compare_training(measure_training(model, model, x, grad), ours, spikingjelly_version())
 
     with_spikingjelly("SpikingJelly", run)
+    results.section = f"Fashion-MNIST, training from disturbed weights, {spikes.shape[1]} images"
+    loss_curves(spikes, classes, [pytorch(torch.float32), pytorch(), ours_as("auto")], example.CLASSES)
+
+
+def loss_curves(spikes, labels, models, classes):
+    """The loss of each step of three models: PyTorch's in f32 and in fp16, which tell what is noise, and spiketune's."""
+    generator = torch.Generator("cuda").manual_seed(1)
+    start = [p + p.std() * torch.randn(p.shape, device="cuda", generator=generator) for p in (p.detach().float() for p in models[0].parameters())]
+    curves = []
+    for model in models:
+        parameters = list(model.parameters())
+        with torch.no_grad():
+            for parameter, value in zip(parameters, start):
+                parameter.copy_(value)
+        optimizer, losses, x = torch.optim.Adam(parameters, lr=1e-3, eps=1e-4), [], spikes.to(parameters[0].dtype)
+        for _ in range(60):
+            loss = torch.nn.functional.cross_entropy(model(x).float().mean(0)[:, :classes], labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.detach())
+        curves.append(torch.stack(losses).cpu())
+    exact, theirs, ours = curves
+    apart = [((one - theirs).abs().mean() / theirs.mean()).item() for one in (ours, exact)]
+    print(f"loss of {len(theirs)} steps of Adam, first and last: PyTorch fp16 {theirs[0]:.3f} {theirs[-1]:.3f}, spiketune {ours[0]:.3f} {ours[-1]:.3f}; "
+          f"apart by {apart[0]:.1%} of the loss, PyTorch in f32 by {apart[1]:.1%}", flush=True)
+    for name, curve in (("PyTorch, fp16", theirs), ("PyTorch, f32", exact)):
+        results.add(what="loss of each step", beside=name, theirs=[round(v, 4) for v in curve.tolist()], spiketune=[round(v, 4) for v in ours.tolist()],
+                    unit="")
 
 
 def main():
