@@ -60,6 +60,17 @@ CudaContext cuda_context(int device, CUstream_st* stream) {
 std::string why_no_cuda() {
   return cuda_unavailable_reason();
 }
+
+void order_streams(const CudaContext& earlier, CUstream_st* later) {
+  if (earlier.stream == later) return;
+  const DeviceGuard guard(earlier);
+  cudaEvent_t reached = nullptr;
+  cuda::check(cudaEventCreateWithFlags(&reached, cudaEventDisableTiming));
+  cudaError_t status = cudaEventRecord(reached, earlier.stream);
+  if (status == cudaSuccess) status = cudaStreamWaitEvent(later, reached, 0);
+  static_cast<void>(cudaEventDestroy(reached));
+  cuda::check(status);
+}
 #else
 CudaContext cuda_context(int, CUstream_st*) {
   throw Error(ErrorCode::unsupported, why_no_cuda());
@@ -69,6 +80,8 @@ std::string why_no_cuda() {
   return "this spiketune was built without CUDA: build it where a CUDA toolkit 12.4 or later is "
          "found";
 }
+
+void order_streams(const CudaContext&, CUstream_st*) {}
 #endif
 
 #if SPIKETUNE_HAVE_CUDA

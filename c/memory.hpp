@@ -30,6 +30,10 @@ using Allocate = std::function<Block(std::size_t bytes)>;
 /// Why no CUDA device can be used, in one sentence; empty where one can.
 [[nodiscard]] std::string why_no_cuda();
 
+/// What is enqueued on `later` from now on begins after what is on `earlier` now. Waits for
+/// nothing.
+void order_streams(const CudaContext& earlier, CUstream_st* later);
+
 /// Makes the context's device the thread's, for as long as it lives.
 class DeviceGuard {
  public:

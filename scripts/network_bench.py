@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A stack of blocks of Spikformer's size on a GPU, inference and training, beside PyTorch's in fp16, compiled, and SpikingJelly's.
 
-usage: scripts/network_bench.py [--blocks 4] [--batch 64] [--inference] [--weight-bits 8|4] [--layers] [--train] [--fashion-mnist]
+usage: scripts/network_bench.py [--blocks 4] [--batch 64] [--inference] [--weight-bits 8|4] [--layers] [--train] [--fashion-mnist] [--json FILE]
 
 T = 4 steps, 64 tokens, 384 channels. A block is four products with LIF neurons behind each: qkv (384 to 1152), attention,
 proj (384 to 384), fc1 (384 to 1536), fc2 (1536 to 384). Attention is the spike-driven one (M. Yao et al., NeurIPS 2023)
@@ -18,7 +18,9 @@ is checked before anything is timed.
     compiled, and SpikeLinear with SpikeLIF, compiled, against nn.Linear and the same neurons by autograd, compiled; all as CUDA graphs too. Saved: what is
     allocated between forward and backward, less the output.
 --fashion-mnist: the layers of datasets/fashion_mnist_snn on its recorded spikes, eight times over; with --train its
-    training step too, by SpikeConv2d, SpikeLinear and SpikeLIF
+    training step too, by SpikeConv2d, SpikeLinear and SpikeLIF, and the loss of 60 steps from disturbed weights
+--json: add what was printed to a file, as a run of {"runs": [{"gpu", "pytorch", "spiketune", "command", "rows": [..]}]}; a row is
+    {"section", "what", "beside": whose it is compared with, "theirs", "spiketune", "unit"}. Written after each row.
 Default: all, with both widths of W.
 
 SpikingJelly's layers and multi-step neurons run in fp16 as they come, on the backend that its neurons choose or, where
@@ -28,6 +30,7 @@ they leave the choice, cupy. Its membranes are fp16, so that some of its spikes 
 import argparse
 import functools
 import importlib.util
+import json
 import operator
 import sys
 from pathlib import Path
@@ -181,8 +184,37 @@ def peak_bytes(call):
     return torch.cuda.max_memory_allocated() - before
 
 
-def show(what, theirs, ours, unit):
+class Results:
+    """What was printed, for --json."""
+
+    def __init__(self):
+        self.path, self.runs, self.section = None, [], ""
+
+    def write_to(self, path):
+        from importlib.metadata import PackageNotFoundError, version
+
+        if path.exists():
+            self.runs = json.loads(path.read_text())["runs"]
+        try:
+            ours = version("spiketune")
+        except PackageNotFoundError:  # not installed, but found
+            ours = None
+        self.path = path
+        self.runs.append({"gpu": torch.cuda.get_device_name(), "pytorch": torch.__version__, "spiketune": ours,
+                          "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]), "rows": []})
+
+    def add(self, **row):
+        if self.path is not None:
+            self.runs[-1]["rows"].append({"section": self.section, **row})
+            self.path.write_text(json.dumps({"runs": self.runs}, indent=1) + "\n")
+
+
+results = Results()
+
+
+def show(what, theirs, ours, unit, beside="PyTorch"):
     print(f"{what:<46}{theirs:11.1f}{ours:11.1f} {unit:<3}{theirs / ours:8.2f} x", flush=True)
+    results.add(what=what, beside=beside, theirs=round(theirs, 2), spiketune=round(ours, 2), unit=unit)
 
 
 def with_spikingjelly(what, run):
@@ -212,6 +244,7 @@ def spikingjelly_version():
 
 
 def header(what):
+    results.section = what
     print(f"\n{what:<46}{'PyTorch':>11}{'spiketune':>11}", flush=True)
 
 
@@ -307,9 +340,10 @@ def spikingjelly_inference(x, network, expected, ours, replay_ours):
 
     same = (theirs() == expected).float().mean().item()
     print(f"\n{spikingjelly_version()}, fp16, not compiled: {same:.4%} of the spikes the same")
-    show("peak of activations", peak_bytes(theirs) / 1e6, peak_bytes(ours) / 1e6, "MB")
-    show("time, launched one by one", microseconds(theirs), microseconds(ours), "us")
-    show("time, CUDA graph", microseconds(graph_of(theirs)[0]), microseconds(replay_ours), "us")
+    beside = spikingjelly_version()
+    show("peak of activations", peak_bytes(theirs) / 1e6, peak_bytes(ours) / 1e6, "MB", beside)
+    show("time, launched one by one", microseconds(theirs), microseconds(ours), "us", beside)
+    show("time, CUDA graph", microseconds(graph_of(theirs)[0]), microseconds(replay_ours), "us", beside)
 
 
 def layers(x, network, bits):
@@ -374,6 +408,14 @@ class DenseLif(torch.nn.Module):
         return torch.stack(fired)
 
 
+def fire_from_rest(neurons, currents):
+    """Spikes of neurons that are at rest, and are again after it: nothing is kept."""
+    spikes = neurons(currents)
+    if hasattr(neurons, "reset"):
+        neurons.reset()
+    return spikes
+
+
 class Stack(torch.nn.Module):
     """`linear(k, n)` and `neurons(scale)` make the parts."""
 
@@ -391,11 +433,7 @@ class Stack(torch.nn.Module):
         for i, (product, neurons) in enumerate(zip(self.products, self.neurons)):
             if i % 4 == 1:
                 x = x[..., 2 * CHANNELS :]
-            if hasattr(neurons, "reset"):
-                neurons.reset()
-            x = neurons(product(x))
-            if hasattr(neurons, "reset"):
-                neurons.reset()
+            x = fire_from_rest(neurons, product(x))
         return x
 
 
@@ -447,10 +485,10 @@ def measure_training(model, call, x, grad):
     return saved_bytes(call, x) / 1e6, peak_bytes(run) / 1e6, microseconds(graph_of(again)[0]), microseconds(again)
 
 
-def compare_training(theirs, ours):
+def compare_training(theirs, ours, beside="PyTorch"):
     for what, their, our, unit in zip(("saved activations", "peak of a step", "step, CUDA graph", "step, launched one by one"), theirs, ours,
                                       ("MB", "MB", "us", "us")):
-        show(what, their, our, unit)
+        show(what, their, our, unit, beside)
 
 
 def relative_errors(gradients, expected):
@@ -481,34 +519,35 @@ def training(x, network, formats=("auto", "dense")):
         errors = relative_errors(step(model, call, x, grad), expected)
         if not max(errors) < 0.02:
             sys.exit(f"error: gradients differ by {max(errors):.3f} of their norm")
-        print(f"{name}: gradients within {max(errors):.1e} of PyTorch's, relative")
+        print(f"\n{name}: gradients within {max(errors):.1e} of PyTorch's, relative")
+        results.section = f"training, {len(network)} blocks, {x.shape[1] // TOKENS} images: {name}"
         ours = measure_training(model, call, x, grad)
         compare_training(theirs, ours)
         return ours
 
     fused = against_theirs("SpikeLinearLIF", FusedStack(network), lambda model: model)
-    against_theirs("\nSpikeLinearLIF, compiled", FusedStack(network), compiled)
+    against_theirs("SpikeLinearLIF, compiled", FusedStack(network), compiled)
 
     def run():
-        from spikingjelly.activation_based import functional, layer
+        from spikingjelly.activation_based import layer
 
         model = Stack(network, lambda k, n: layer.Linear(k, n, bias=False, step_mode="m"), lambda scale: spikingjelly_neurons(scale, True))
         for neurons in model.neurons:
             neurons.train()
         same = (model(x).detach() == reference).float().mean().item()
-        functional.reset_net(model)
         print(f"\n{spikingjelly_version()}, fp16, not compiled, beside SpikeLinearLIF: {same:.4%} of the spikes the same")
-        compare_training(measure_training(model, model, x, grad), fused)
+        compare_training(measure_training(model, model, x, grad), fused, spikingjelly_version())
 
     with_spikingjelly("SpikingJelly", run)
     for format in formats:
         model = Stack(network, lambda k, n, format=format: st.SpikeLinear(k, n, format=format, **options),
                       lambda scale: st.SpikeLIF(surrogate_width=WIDTH, gain=0.5 * scale))
-        against_theirs(f"\nSpikeLinear, {format}, and SpikeLIF, compiled", model, compiled)
+        against_theirs(f"SpikeLinear, {format}, and SpikeLIF, compiled", model, compiled)
 
 
 # --- the network of Fashion-MNIST -------------------------------------------------------------------
 
+TIMES = 8  # that the recorded images are there
 
 def spikingjelly_layer(layer, spikes, images, our_time, our_peak, example):
     """A layer of the network by SpikingJelly's modules, beside `our_time` and `our_peak`."""
@@ -531,24 +570,25 @@ def spikingjelly_layer(layer, spikes, images, our_time, our_peak, example):
         functional.reset_net(neurons)
         return neurons(product(spikes))
 
-    show(f"{layer.name}, time, {spikingjelly_version()}", microseconds(graph_of(theirs)[0]), our_time, "us")
-    show(f"{layer.name}, peak, {spikingjelly_version()}", peak_bytes(theirs) / 1e6, our_peak, "MB")
+    show(f"{layer.name}, time, {spikingjelly_version()}", microseconds(graph_of(theirs)[0]), our_time, "us", spikingjelly_version())
+    show(f"{layer.name}, peak, {spikingjelly_version()}", peak_bytes(theirs) / 1e6, our_peak, "MB", spikingjelly_version())
 
 
 def fashion_mnist_network():
-    """(the example, its layers, recorded spikes [T, images, 32, 14, 14], eight times over)."""
+    """(the example, its layers, recorded spikes [T, 64, 32, 14, 14], their classes)."""
     root = Path(__file__).resolve().parent.parent
     spec = importlib.util.spec_from_file_location("fashion_mnist", root / "examples" / "06_fashion_mnist.py")
     example = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # torch.compile looks there
     spec.loader.exec_module(example)
     folder, device = root / "datasets" / "fashion_mnist_snn", torch.device("cuda")
     network, _ = example.load_network(folder, device)
-    batches, _, _ = example.load_images(folder, Path("/nowhere"), 0, 1, device)
-    return example, network, batches[0][1].repeat(1, 8, 1, 1, 1)
+    batches, classes, _ = example.load_images(folder, Path("/nowhere"), 0, 1, device)
+    return example, network, batches[0][1], torch.from_numpy(classes).long().cuda()
 
 
 def fashion_mnist():
-    example, network, spikes = fashion_mnist_network()
+    example, network, spikes, _ = fashion_mnist_network()
+    spikes = spikes.repeat(1, TIMES, 1, 1, 1)
     images = spikes.shape[1]
     encoded = spiketune.encode(spikes.permute(0, 1, 3, 4, 2).reshape(example.STEPS, -1, spikes.shape[2]).contiguous(), "bitmap")
     dense = spikes.flatten(0, 1).half()
@@ -557,8 +597,8 @@ def fashion_mnist():
     with torch.no_grad():
         for layer in network[1:]:
             layer.dense_weight = layer.dense_weight.half()
-            step = compiled(lambda spikes, layer=layer: example.dense_layer(layer, spikes, None))
-            theirs = functools.partial(step, dense)
+            step = functools.partial(example.dense_layer, layer, note=None)
+            theirs = functools.partial(step if layer.name == "fc2" else compiled(step), dense)  # fc2 is a product alone
             ours = functools.partial(example.encoded_layer, layer, encoded, images, "fused", None)
             next_dense, next_encoded = theirs(), ours()
             times = [microseconds(graph_of(call)[0]) for call in (theirs, ours)]
@@ -572,19 +612,19 @@ def fashion_mnist():
         same = (dense.view(example.STEPS, images, -1).float().mean(0)[:, : example.CLASSES].argmax(1)
                 == encoded.view(example.STEPS, images, -1).float().mean(0)[:, : example.CLASSES].argmax(1)).float().mean().item()
         show("all layers, time", *total, "us")
-        print(f"{same:.2%} of the images classified alike")
+        print(f"{same:.2%} of the images classified alike", flush=True)
 
 
 class ConvolutionalStack(torch.nn.Module):
     """The layers of the network behind its first, with neurons between them: spikes [T, images, ...] to currents [T, images,
     classes]. `convolution(layer)`, `linear(k, n)` and `neurons()` make the parts."""
 
-    def __init__(self, network, convolution, linear, neurons):
+    def __init__(self, network, convolution, linear, neurons, dtype):
         super().__init__()
         self.products, self.neurons = torch.nn.ModuleList(), torch.nn.ModuleList()
         for layer in network:
             product = convolution(layer) if layer.kernel else linear(layer.dense_weight.shape[1], layer.n)
-            product.weight, product.bias = (torch.nn.Parameter(given.half().clone()) for given in (layer.dense_weight, layer.bias))
+            product.weight, product.bias = (torch.nn.Parameter(given.to(dtype).clone()) for given in (layer.dense_weight, layer.bias))
             self.products.append(product)
             self.neurons.append(neurons())
 
@@ -594,11 +634,7 @@ class ConvolutionalStack(torch.nn.Module):
             rows = x.flatten(0, 1) if hasattr(product, "kernel_size") else x.flatten(2).flatten(0, 1)
             x = product(rows).unflatten(0, (steps, -1))
             if product is not self.products[-1]:
-                if hasattr(neurons, "reset"):
-                    neurons.reset()
-                x = neurons(x)
-                if hasattr(neurons, "reset"):
-                    neurons.reset()
+                x = fire_from_rest(neurons, x)
         return x
 
 
@@ -606,30 +642,83 @@ def fashion_mnist_training():
     """Sums are not exact here: that spikes differ where a membrane is at the threshold is printed, with the gradients."""
     import spiketune.torch as st
 
-    example, network, spikes = fashion_mnist_network()
-    x = spikes.half()
-    options = {"device": "cuda", "dtype": torch.float16}
+    example, network, spikes, classes = fashion_mnist_network()
+    x = spikes.repeat(1, TIMES, 1, 1, 1).half()
 
-    def stack(convolution, linear, neurons, **more):
+    def stack(convolution, linear, neurons, dtype=torch.float16, **more):
+        options = {"device": "cuda", "dtype": dtype, **more}
+
         def make(layer):
-            return convolution(layer.dense_weight.shape[1], layer.n, layer.kernel, layer.stride, layer.padding, **options, **more)
-        return ConvolutionalStack(network[1:], make, lambda k, n: linear(k, n, **options, **more), neurons)
+            return convolution(layer.dense_weight.shape[1], layer.n, layer.kernel, layer.stride, layer.padding, **options)
+        return ConvolutionalStack(network[1:], make, lambda k, n: linear(k, n, **options), neurons, dtype)
 
-    dense = stack(torch.nn.Conv2d, torch.nn.Linear, lambda: DenseLif(2.0))  # a gain of 1
+    def pytorch(dtype=torch.float16):
+        return stack(torch.nn.Conv2d, torch.nn.Linear, lambda: DenseLif(2.0), dtype)  # a gain of 1
+
+    def ours_as(format):
+        return stack(st.SpikeConv2d, st.SpikeLinear, lambda: st.SpikeLIF(surrogate_width=WIDTH, gain=1.0), format=format)
+
+    dense = pytorch()
     plain = compiled(dense)
     reference = dense(x).detach()
     grad = torch.randn(reference.shape, device="cuda").half() / 64
     expected = [g.float() for g in step(dense, plain, x, grad)]
-    header(f"Fashion-MNIST, training, {spikes.shape[1]} images")
+    section = f"Fashion-MNIST, training, {x.shape[1]} images"
+    header(section)
     theirs = measure_training(dense, plain, x, grad)
+    ours = None
     for format in ("auto", "dense"):
-        model = stack(st.SpikeConv2d, st.SpikeLinear, lambda: st.SpikeLIF(surrogate_width=WIDTH, gain=1.0), format=format)
+        model = ours_as(format)
         currents = model(x).detach()  # chooses the formats
         call = compiled(model)
         errors = relative_errors(step(model, call, x, grad), expected)
         print(f"{format} ({', '.join(product.chosen for product in model.products)}), compiled: currents within "
               f"{relative_errors([currents], [reference.float()])[0]:.1e}, gradients within {max(errors):.1e} of PyTorch's, relative")
-        compare_training(theirs, measure_training(model, call, x, grad))
+        results.section = f"{section}: format {format}, compiled"
+        measured = measure_training(model, call, x, grad)
+        compare_training(theirs, measured)
+        ours = ours or measured
+
+    def run():
+        from spikingjelly.activation_based import layer as modules
+
+        # Where and of which type they are comes with the weights.
+        model = stack(lambda *sizes, **_: modules.Conv2d(*sizes), lambda *sizes, **_: modules.Linear(*sizes), lambda: spikingjelly_neurons(2.0, True))
+        errors = relative_errors([model(x).detach()], [reference.float()])
+        print(f"{spikingjelly_version()}, fp16, not compiled, beside format auto: currents within {errors[0]:.1e}")
+        results.section = f"{section}: format auto, compiled"
+        compare_training(measure_training(model, model, x, grad), ours, spikingjelly_version())
+
+    with_spikingjelly("SpikingJelly", run)
+    results.section = f"Fashion-MNIST, training from disturbed weights, {spikes.shape[1]} images"
+    loss_curves(spikes, classes, [pytorch(torch.float32), pytorch(), ours_as("auto")], example.CLASSES)
+
+
+def loss_curves(spikes, labels, models, classes):
+    """The loss of each step of three models: PyTorch's in f32 and in fp16, which tell what is noise, and spiketune's."""
+    generator = torch.Generator("cuda").manual_seed(1)
+    start = [p + p.std() * torch.randn(p.shape, device="cuda", generator=generator) for p in (p.detach().float() for p in models[0].parameters())]
+    curves = []
+    for model in models:
+        parameters = list(model.parameters())
+        with torch.no_grad():
+            for parameter, value in zip(parameters, start):
+                parameter.copy_(value)
+        optimizer, losses, x = torch.optim.Adam(parameters, lr=1e-3, eps=1e-4), [], spikes.to(parameters[0].dtype)
+        for _ in range(60):
+            loss = torch.nn.functional.cross_entropy(model(x).float().mean(0)[:, :classes], labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.detach())
+        curves.append(torch.stack(losses).cpu())
+    exact, theirs, ours = curves
+    apart = [((one - theirs).abs().mean() / theirs.mean()).item() for one in (ours, exact)]
+    print(f"loss of {len(theirs)} steps of Adam, first and last: PyTorch fp16 {theirs[0]:.3f} {theirs[-1]:.3f}, spiketune {ours[0]:.3f} {ours[-1]:.3f}; "
+          f"apart by {apart[0]:.1%} of the loss, PyTorch in f32 by {apart[1]:.1%}", flush=True)
+    for name, curve in (("PyTorch, fp16", theirs), ("PyTorch, f32", exact)):
+        results.add(what="loss of each step", beside=name, theirs=[round(v, 4) for v in curve.tolist()], spiketune=[round(v, 4) for v in ours.tolist()],
+                    unit="")
 
 
 def main():
@@ -637,12 +726,15 @@ def main():
     parser.add_argument("--blocks", type=int, default=4)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--weight-bits", type=int, choices=(8, 4))
+    parser.add_argument("--json", type=Path)
     for name in ("inference", "layers", "train", "fashion-mnist"):
         parser.add_argument(f"--{name}", action="store_true")
     options = parser.parse_args()
     if not torch.cuda.is_available() or spiketune.cuda_unavailable_reason():
         return print("skipped: " + (spiketune.cuda_unavailable_reason() or "this PyTorch has no CUDA"))
     everything = not (options.inference or options.train or options.layers or options.fashion_mnist or options.weight_bits)
+    if options.json:
+        results.write_to(options.json)
     torch.manual_seed(1)
     x = (torch.rand((STEPS, options.batch * TOKENS, CHANNELS), device="cuda") < DENSITY).half()
     network, densities = make_network(options.blocks, x, torch.Generator().manual_seed(1))

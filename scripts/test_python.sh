@@ -17,7 +17,7 @@ python=$(command -v python3) || skip "no python3"
 "$python" -c 'import sys, sysconfig, os; os.path.exists(sysconfig.get_paths()["include"] + "/Python.h") or sys.exit(1)' ||
   skip "no Python headers (Debian, Ubuntu: python3-dev)"
 [ -x "$venv/bin/pip" ] || "$python" -m venv "$venv" >/dev/null 2>&1 || skip "no virtual environments (Debian, Ubuntu: python3-venv)"
-"$venv/bin/pip" install --quiet --disable-pip-version-check --retries 1 --timeout 10 scikit-build-core nanobind numpy pytest scipy pandas ||
+"$venv/bin/pip" install --quiet --disable-pip-version-check --retries 1 --timeout 10 scikit-build-core nanobind numpy pytest scipy pandas mypy ||
   skip "pip cannot install from PyPI here"
 
 # CUDA takes many minutes to compile: SPIKETUNE_CUDA=AUTO asks for it, where the tests of it can run. The tests ask what

@@ -260,7 +260,7 @@ def lif(
         if format is not None:
             dtype, fired_shape = "u32", (*shape[:2], (shape[2] + 31) // 32)
         spikes, after = where.empty(fired_shape, dtype), where.empty(shape[-2:], "f32")
-    fired = _core.lif(array, leak, gain, threshold, reset, reset_value, convention, before,
+    fired: Any = _core.lif(array, leak, gain, threshold, reset, reset_value, convention, before,
                       None if spikes is None else native(spikes, "spikes")[0], None if after is None else native(after, "state")[0],
                       where.stream)
     del kept, kept_state

@@ -71,7 +71,11 @@ def _from_cuda_array_interface(array: Any, interface: dict[str, Any], what: str)
             expected *= size
     device = getattr(array, "device", 0)
     device = getattr(device, "id", device)  # CuPy's is an object
-    return interface["data"][0], tuple(shape), name, device if isinstance(device, int) else 0
+    device = device if isinstance(device, int) else 0
+    stream = interface.get("stream")
+    if stream is not None and not _is_cupys(array):  # calls run on CuPy's own stream, for others on the default one
+        _core.order_streams(device, stream, 0)
+    return interface["data"][0], tuple(shape), name, device
 
 
 def is_contiguous(array: Any) -> bool:
@@ -105,7 +109,7 @@ class Where:
             self.stream = self.torch.cuda.current_stream(device).cuda_stream if stream is None else _stream_address(stream)
         elif stream is not None:
             self.stream = _stream_address(stream)
-        elif type(array).__module__.partition(".")[0] == "cupy":
+        elif _is_cupys(array):
             self.stream = sys.modules["cupy"].cuda.get_current_stream().ptr
 
     def empty(self, shape: tuple[int, ...], dtype: str) -> Any:
@@ -131,6 +135,10 @@ class Where:
         if self.torch is None:
             return None
         return lambda size: self.empty((size,), "u8")
+
+
+def _is_cupys(array: Any) -> bool:
+    return type(array).__module__.partition(".")[0] == "cupy"
 
 
 def _stream_address(stream: Any) -> int:
@@ -167,7 +175,9 @@ class DeviceArray:
         return {"shape": self.shape, "typestr": _TYPESTR[self.dtype], "data": (self._address if size else 0, False), "version": 3,
                 "strides": None, "stream": self._stream or 1}
 
-    def __dlpack__(self, **arguments: Any) -> Any:
+    def __dlpack__(self, *, stream: Optional[int] = None, **arguments: Any) -> Any:
+        if stream != -1:
+            _core.order_streams(self.device, self._stream, stream or 0)
         return _core.device_array(self._address, self.shape, self.dtype, self.device, self).__dlpack__()
 
     def __dlpack_device__(self) -> tuple[int, int]:

@@ -74,7 +74,7 @@ class Encoded:
         return {name: self._array(name) for name in self._core.array_names}
 
     def _array(self, name: str) -> Any:
-        array = self._core.array(name)
+        array: Any = self._core.array(name)
         if self.device < 0 or array is None:
             return array
         offset, address, size, dtype = array

@@ -4,12 +4,14 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
 #include <memory>
 #include <string>
+#include <tuple>
 
 #include "module.hpp"
 #include "spiketune/core/error.hpp"
@@ -183,7 +185,7 @@ void define_encoded(nb::module_& module) {
       .def_prop_ro("shape",
                    [](const AnyEncoded& self) {
                      const SpikeShape& shape = self.layout().shape;
-                     return nb::make_tuple(shape.timesteps, shape.rows, shape.k);
+                     return std::tuple(shape.timesteps, shape.rows, shape.k);
                    })
       .def_prop_ro(
           "row_order",
@@ -204,7 +206,7 @@ void define_encoded(nb::module_& module) {
                      }
                      return names;
                    })
-      .def("array", [](nb::handle self, const std::string& name) { return array_of(self, name); })
+      .def("array", &array_of, nb::arg("name"))
       .def("decode", &decode_to_numpy)
       .def("decode_into", &decode_into, nb::arg("spikes"), nb::arg("stream").none());
   module.def("encode", &encode_array, nb::arg("spikes"), nb::arg("format"),

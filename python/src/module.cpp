@@ -29,12 +29,20 @@ struct DeviceMemory {
   Block block;
 };
 
-nb::object allocate_device(std::size_t bytes, int device, std::uintptr_t stream) {
+DeviceMemory allocate_device(std::size_t bytes, int device, std::uintptr_t stream) {
   ArrayIn where;
   where.device = device;
   const Context context = context_of(where, stream);
   const DeviceGuard guard(context);
-  return nb::cast(DeviceMemory{own_memory(context)(std::max<std::size_t>(bytes, 1))});
+  return {own_memory(context)(std::max<std::size_t>(bytes, 1))};
+}
+
+/// Streams are addresses; 0 and 1 are the default one, 2 that of the thread.
+void order(int device, std::uintptr_t earlier, std::uintptr_t later) {
+  const auto stream = [](std::uintptr_t address) {
+    return reinterpret_cast<CUstream_st*>(address == 1 ? 0 : address);
+  };
+  order_streams(cuda_context(device, stream(earlier)), stream(later));
 }
 
 }  // namespace
@@ -46,8 +54,11 @@ NB_MODULE(_core, module) {
   nb::exception<Error>(module, "Error", PyExc_ValueError);
   module.def("format_names", &format_names);
   module.def("cuda_unavailable_reason", &why_no_cuda);
-  module.def("device_array", &device_array);
-  module.def("allocate_device", &allocate_device);
+  module.def("device_array", &device_array, nb::arg("address"), nb::arg("shape"), nb::arg("type"),
+             nb::arg("device"), nb::arg("owner"));
+  module.def("allocate_device", &allocate_device, nb::arg("bytes"), nb::arg("device"),
+             nb::arg("stream"));
+  module.def("order_streams", &order, nb::arg("device"), nb::arg("earlier"), nb::arg("later"));
   nb::class_<DeviceMemory>(module, "DeviceMemory").def("data_ptr", [](const DeviceMemory& self) {
     return reinterpret_cast<std::uintptr_t>(self.block.data);
   });

@@ -4,9 +4,11 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 
 #include <algorithm>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "module.hpp"
@@ -84,34 +86,51 @@ WeightsIn weights_in(nb::handle weights, const char* shape_in_words) {
 }
 
 void define_quantised(nb::module_& module) {
-  nb::class_<Quantised>(module, "QuantisedWeights")
+  nb::class_<Quantised>(module, "QuantisedWeights",
+                        "W [K, N] as integers with a scale for each column, of quantize().")
       // It never changes: copies of a layer share it.
-      .def("__deepcopy__", [](nb::object self, nb::handle) { return self; })
-      .def_prop_ro("bits",
-                   [](const Quantised& self) { return bits_of(self.made.weights.view.type); })
-      .def_prop_ro("shape",
-                   [](const Quantised& self) {
-                     const WeightView& view = self.made.weights.view;
-                     return nb::make_tuple(view.k, view.n);
-                   })
-      .def_prop_ro("device",
-                   [](const Quantised& self) {
-                     const auto* cuda = std::get_if<CudaContext>(&self.made.context);
-                     return cuda == nullptr ? -1 : cuda->device;
-                   })
-      .def_prop_ro("relative_error",
-                   [](const Quantised& self) { return self.made.weights.relative_error; })
-      .def_prop_ro("largest_error",
-                   [](const Quantised& self) { return self.made.weights.largest_error; })
-      .def_prop_ro("integers", [](const Quantised& self) { return part_of(self, false); })
-      .def_prop_ro("scales", [](const Quantised& self) { return part_of(self, true); });
+      .def(
+          "__deepcopy__", [](nb::object self, nb::handle) { return self; },
+          nb::sig("def __deepcopy__(self, memo: object, /) -> QuantisedWeights"))
+      .def_prop_ro(
+          "bits", [](const Quantised& self) { return bits_of(self.made.weights.view.type); },
+          "8 or 4")
+      .def_prop_ro(
+          "shape",
+          [](const Quantised& self) {
+            const WeightView& view = self.made.weights.view;
+            return std::tuple(view.k, view.n);
+          },
+          "(K, N)")
+      .def_prop_ro(
+          "device",
+          [](const Quantised& self) {
+            const auto* cuda = std::get_if<CudaContext>(&self.made.context);
+            return cuda == nullptr ? -1 : cuda->device;
+          },
+          "CUDA device; -1: host memory")
+      .def_prop_ro(
+          "relative_error", [](const Quantised& self) { return self.made.weights.relative_error; },
+          "norm of W - scales * integers over that of W")
+      .def_prop_ro(
+          "largest_error", [](const Quantised& self) { return self.made.weights.largest_error; },
+          "the largest of |W - scales * integers|")
+      .def_prop_ro(
+          "integers", [](const Quantised& self) { return part_of(self, false); }, "[K, N], copied",
+          nb::for_getter(nb::sig("def integers(self) -> numpy.typing.NDArray[numpy.int8]")))
+      .def_prop_ro(
+          "scales", [](const Quantised& self) { return part_of(self, true); }, "[N], copied",
+          nb::for_getter(nb::sig("def scales(self) -> numpy.typing.NDArray[numpy.float32]")));
   module.def("quantize", &quantize_array, nb::arg("weights"), nb::arg("bits"),
              nb::arg("stream").none());
-  module.def("takes_as_it_is", [](nb::handle array) {
-    const Quantised* quantised = nullptr;
-    if (torch_api(array) != nullptr) return true;
-    return nb::try_cast(array, quantised) && quantised->torch != nullptr;
-  });
+  module.def(
+      "takes_as_it_is",
+      [](nb::handle array) {
+        const Quantised* quantised = nullptr;
+        if (torch_api(array) != nullptr) return true;
+        return nb::try_cast(array, quantised) && quantised->torch != nullptr;
+      },
+      nb::arg("array"));
 }
 
 }  // namespace spiketune::python
