@@ -244,6 +244,20 @@ void add_expand_imma(std::vector<Work>& work, const Product& product, const json
   work.push_back({"Y of whole tiles", cut.outputs + outputs_of(product, dealt)});
 }
 
+/// Bytes as they lie times W in bytes: tiles of 128 rows.
+void add_byte_mma(std::vector<Work>& work, const Product& product, const json& config) {
+  const double tile_n = option(config, "tile_n", 0);
+  std::vector<Tiles> options;
+  for (const Tiles& tiles : {Tiles{128, 256, 1}, Tiles{128, 128, 1.2}, Tiles{128, 64, 1.7}}) {
+    if (tile_n == 0 || tile_n == tiles.columns) options.push_back(tiles);
+  }
+  const Cut cut = cut_into(product, quickest(product, options));
+  work.push_back({"S (M·K)", product.elements()});
+  work.push_back({"tiles in turns (M·K·N)", cut.products});
+  work.push_back({"steps of K", cut.steps});
+  work.push_back({"Y of whole tiles", cut.outputs});
+}
+
 /// Planes of bits: a step takes 512 columns of S, whether they are there or not. Rows of bits that
 /// are no whole pieces of 16 bytes cannot be copied by TMA: another kernel takes them.
 void add_bit_planes(std::vector<Work>& work, const Product& product, const json& config) {
@@ -443,6 +457,8 @@ std::vector<Work> product_work(const std::string& format, const std::string& ker
     format == "bytes" ? add_expand_bytes(work, product, config) : add_expand(work, product, config);
   } else if (kernel == "expand_imma") {
     add_expand_imma(work, product, config);
+  } else if (kernel == "byte_mma") {
+    add_byte_mma(work, product, config);
   } else if (kernel == "bit_planes") {
     add_bit_planes(work, product, config);
   } else if (kernel == "sparse_mma") {

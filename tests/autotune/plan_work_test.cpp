@@ -128,6 +128,7 @@ TEST(PlanWork, ACandidateHasTheSameTermsForEveryProblem) {
                                        {"bytes", "expand_mma"},
                                        {"bitmap", "expand_imma"},
                                        {"bitmap", "bit_planes"},
+                                       {"bytes", "byte_mma"},
                                        {"two_four", "sparse_mma"},
                                        {"csr", "slab_gather"},
                                        {"csr", "row_gather"},
