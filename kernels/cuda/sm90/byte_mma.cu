@@ -22,19 +22,39 @@ namespace {
 constexpr int threads = 384;
 constexpr std::uint32_t consumer_warps = 8;
 constexpr std::uint32_t tile_m = 128;
-constexpr std::uint32_t step_bytes_of_k = WeightColumns::piece;
-constexpr std::uint32_t spike_bytes = tile_m * step_bytes_of_k;
-constexpr std::uint32_t ring_bytes = 192 * 1024;
+#ifndef BYTE_MMA_APART
+#define BYTE_MMA_APART 4
+#endif
+#ifndef BYTE_MMA_DEPTH
+#define BYTE_MMA_DEPTH 64
+#endif
+constexpr std::uint32_t depth = BYTE_MMA_DEPTH;  ///< bytes of K that a step has
+constexpr std::uint32_t spike_bytes = tile_m * depth;
+constexpr std::uint32_t instruction_bytes = 32;
+static_assert(WeightColumns::piece % depth == 0);
+/// Less barriers.
+constexpr std::uint32_t most_shared_bytes = 227 * 1024 - 512;
+
+/// Operands in the swizzle of rows of that many bytes.
+__device__ std::uint64_t describe(const void* rows) {
+  return depth == 128 ? describe_k_major(rows) : describe_bits(rows);
+}
+constexpr CUtensorMapSwizzle swizzle =
+    depth == 128 ? CU_TENSOR_MAP_SWIZZLE_128B : CU_TENSOR_MAP_SWIZZLE_64B;
 
 template <int tile_n>
 struct Shape {
-  static constexpr std::uint32_t step_bytes = spike_bytes + tile_n * step_bytes_of_k;
-  static constexpr std::uint32_t stages = ring_bytes / step_bytes;
+  static constexpr std::uint32_t step_bytes = spike_bytes + tile_n * depth;
+  /// Of 16 rows of a warp's sums, in two bytes each, 64 columns after 64.
+  static constexpr std::uint32_t rows_bytes = tile_n / 64 * staging_bytes;
+  static constexpr std::uint32_t scales_bytes = tile_n * sizeof(float);
+  static constexpr std::uint32_t other_bytes =
+      consumer_warps * (rows_bytes + scales_bytes) + buffer_alignment;
+  static constexpr std::uint32_t stages = (most_shared_bytes - other_bytes) / step_bytes;
+  static constexpr std::uint32_t ring_bytes = stages * step_bytes;
   /// Between the warpgroups: fewer than buffers by more than one.
-  static constexpr std::uint32_t steps_apart = stages - 2;
-  static constexpr std::uint32_t scales_bytes = consumer_warps * tile_n * sizeof(float);
-  static constexpr std::uint32_t shared_bytes =
-      ring_bytes + consumer_warps * staging_bytes + scales_bytes + buffer_alignment;
+  static constexpr std::uint32_t steps_apart = stages < 6 ? 1 : BYTE_MMA_APART;
+  static constexpr std::uint32_t shared_bytes = ring_bytes + other_bytes;
 };
 
 template <class Y>
@@ -48,7 +68,8 @@ struct Rows {
 template <class Sum, class Y, int tile_n>
 __global__ void __launch_bounds__(threads, 1)
     byte_mma_wgmma(const __grid_constant__ CUtensorMap s_map,
-                   const __grid_constant__ CUtensorMap w_map, const __grid_constant__ Rows<Y> rows,
+                   const __grid_constant__ CUtensorMap w_map,
+                   const __grid_constant__ CUtensorMap y_map, const __grid_constant__ Rows<Y> rows,
                    std::uint32_t steps) {
   using Shape = Shape<tile_n>;
   extern __shared__ std::uint8_t shared[];
@@ -74,9 +95,8 @@ __global__ void __launch_bounds__(threads, 1)
         std::uint8_t* const to = buffers + turn.stage * Shape::step_bytes;
         ring.empty.wait(turn.stage, turn.parity ^ 1);
         ring.full.arrive_expecting(turn.stage, Shape::step_bytes);
-        copy_box(to, &s_map, step * step_bytes_of_k, tile % tiles_m * tile_m,
-                 ring.full.at(turn.stage));
-        copy_box(to + spike_bytes, &w_map, step * step_bytes_of_k, tile / tiles_m * tile_n,
+        copy_box(to, &s_map, step * depth, tile % tiles_m * tile_m, ring.full.at(turn.stage));
+        copy_box(to + spike_bytes, &w_map, step * depth, tile / tiles_m * tile_n,
                  ring.full.at(turn.stage));
       }
     }
@@ -85,12 +105,13 @@ __global__ void __launch_bounds__(threads, 1)
 
   take_registers<240>();
   const std::uint32_t group = warp / 4;
-  const std::uint64_t first_a = describe_k_major(buffers) + group * next_64_of_rows;
-  const std::uint64_t first_b = describe_k_major(buffers + spike_bytes);
-  std::uint8_t* const staging = buffers + ring_bytes + warp * staging_bytes;
+  const std::uint64_t first_a = describe(buffers) + group * (64 * depth >> 4);
+  const std::uint64_t first_b = describe(buffers + spike_bytes);
+  // Staging begins at a multiple of the alignment, as TMA's swizzle wants it.
+  std::uint8_t* const staging = buffers + Shape::ring_bytes + warp * Shape::rows_bytes;
   auto* const scales =
-      reinterpret_cast<float*>(buffers + ring_bytes + consumer_warps * staging_bytes) +
-      warp * tile_n;
+      reinterpret_cast<float*>(buffers + Shape::ring_bytes + consumer_warps * Shape::rows_bytes +
+                               warp * Shape::scales_bytes);
   Apart apart(group, tiles > gridDim.x ? Shape::steps_apart : 0);
   for (std::uint32_t tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
     const std::uint32_t column = tile / tiles_m * tile_n;
@@ -102,6 +123,7 @@ __global__ void __launch_bounds__(threads, 1)
         scales[i] = 1.0f;
       }
     }
+    __pipeline_commit();
     Sum sums[tile_n / 2] = {};
 #pragma unroll 1
     for (std::uint32_t step = 0; step < steps; ++step) {
@@ -110,9 +132,8 @@ __global__ void __launch_bounds__(threads, 1)
       const std::uint64_t at = turn.stage * (Shape::step_bytes >> 4);
       begin_products();
 #pragma unroll
-      for (std::uint32_t i = 0; i < step_bytes_of_k / 32; ++i) {
-        multiply_shared_bytes<tile_n>(sums, first_a + at + i * next_16_of_k,
-                                      first_b + at + i * next_16_of_k);
+      for (std::uint32_t i = 0; i < depth; i += instruction_bytes) {
+        multiply_shared_bytes<tile_n>(sums, first_a + at + (i >> 4), first_b + at + (i >> 4));
       }
       commit_products();
       wait_for_products<1>();
@@ -124,18 +145,36 @@ __global__ void __launch_bounds__(threads, 1)
     if (lane == 0) ring.empty.arrive(turn.previous_stage());
     keep_in_place(sums);
     __pipeline_wait_prior(0);
+    if (lane == 0) wait_until_read<0>();
     __syncwarp();
-    store_rows<tile_n>(
-        [&](int at) {
-          const float2 of_two =
-              *reinterpret_cast<const float2*>(scales + at / 4 * 8 + 2 * (lane % 4));
-          return byte_spike_scale<Sum> * static_cast<float>(sums[at]) *
-                 (at % 2 == 0 ? of_two.x : of_two.y);
-        },
-        TileRows(rows.y, std::uint64_t{tile % tiles_m} * tile_m + warp * warp_rows, rows.m, column,
-                 rows.n),
-        staging, lane);
+    const auto value = [&](int at) {
+      const float2 of_two = *reinterpret_cast<const float2*>(scales + at / 4 * 8 + 2 * (lane % 4));
+      return byte_spike_scale<Sum> * static_cast<float>(sums[at]) *
+             (at % 2 == 0 ? of_two.x : of_two.y);
+    };
+    const std::uint32_t row = tile % tiles_m * tile_m + warp * warp_rows;
+    if constexpr (sizeof(Y) == 2) {
+      // Sums leave while the next products run.
+#pragma unroll
+      for (int part = 0; part < tile_n / 64; ++part) {
+        stage_columns<Y, 8>([&](int at) { return value(32 * part + at); }, 0,
+                            staging + part * staging_bytes, lane);
+      }
+      fence_shared_writes();
+      __syncwarp();
+      if (lane == 0) {
+#pragma unroll
+        for (int part = 0; part < tile_n / 64; ++part) {
+          if (column + 64 * part >= rows.n) break;
+          copy_box_out(&y_map, column + 64 * part, row, staging + part * staging_bytes);
+        }
+        commit_copies();
+      }
+    } else {
+      store_rows<tile_n>(value, TileRows(rows.y, row, rows.m, column, rows.n), staging, lane);
+    }
   }
+  if (lane == 0) wait_until_read<0>();
   apart.end();
 }
 
@@ -147,15 +186,23 @@ void launch(const CudaContext& context, const Bytes& bytes, const WeightColumns&
   check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes));
   const std::uint32_t k = bytes.layout.k();
   const CUtensorMap s_map = map_matrix(CU_TENSOR_MAP_DATA_TYPE_UINT8, bytes.values.data, output.m,
-                                       k, k, tile_m, step_bytes_of_k, CU_TENSOR_MAP_SWIZZLE_128B);
+                                       k, k, tile_m, depth, swizzle);
   const CUtensorMap w_map =
       map_matrix(CU_TENSOR_MAP_DATA_TYPE_UINT8, columns.bytes, columns.n, columns.column_bytes,
-                 columns.column_bytes, tile_n, step_bytes_of_k, CU_TENSOR_MAP_SWIZZLE_128B);
+                 columns.column_bytes, tile_n, depth, swizzle);
+  CUtensorMap y_map{};
+  if constexpr (sizeof(Y) == 2) {
+    y_map = map_matrix(output.type == DType::f16 ? CU_TENSOR_MAP_DATA_TYPE_FLOAT16
+                                                 : CU_TENSOR_MAP_DATA_TYPE_BFLOAT16,
+                       output.data, output.m, output.n, std::uint64_t{output.n} * sizeof(Y),
+                       warp_rows, 64, CU_TENSOR_MAP_SWIZZLE_128B);
+  }
   const std::uint64_t tiles = ceil_div(output.m, tile_m) * ceil_div(output.n, tile_n);
   kernel<<<static_cast<unsigned>(std::min(tiles, multiprocessors)), threads, shared_bytes,
            context.stream>>>(
-      s_map, w_map, Rows<Y>{static_cast<Y*>(output.data), weights.scales, output.m, output.n},
-      static_cast<std::uint32_t>(columns.column_bytes / step_bytes_of_k));
+      s_map, w_map, y_map,
+      Rows<Y>{static_cast<Y*>(output.data), weights.scales, output.m, output.n},
+      static_cast<std::uint32_t>(columns.column_bytes / depth));
   check_launch();
 }
 

@@ -127,6 +127,34 @@ __device__ inline void store_matrices(std::uint8_t* to, const std::uint32_t (&pa
 #endif
 }
 
+/// Where 16 bytes of 64 columns of a warp's rows are in shared memory: each row has them at other
+/// places, TMA's 128-byte swizzle, so that no two lanes that read or write together want the same
+/// banks.
+[[nodiscard]] __device__ inline std::uint8_t* staging_place(std::uint8_t* staging,
+                                                            std::uint32_t row,
+                                                            std::uint32_t piece) {
+  return staging + row * 128 + (piece ^ row % 8) * 16;
+}
+
+/// Puts 8·pieces columns of 16 rows there, from 16 bytes `first` on. A lane has value(4·i) and
+/// value(4·i + 1) of row lane / 4 for columns 8·i + 2·(lane % 4) and the next, and value(4·i + 2)
+/// and value(4·i + 3) of the row 8 below.
+template <class Y, int pieces, class Value>
+__device__ void stage_columns(const Value& value, int first, std::uint8_t* staging,
+                              std::uint32_t lane) {
+#pragma unroll
+  for (int i = 0; i < pieces; i += 2) {
+    std::uint32_t pairs[4];
+#pragma unroll
+    for (int q = 0; q < 4; ++q) {
+      const int at = 4 * i + 2 * q;
+      pairs[q] = from_float<Y>(value(at)).bits | std::uint32_t{from_float<Y>(value(at + 1)).bits}
+                                                     << 16;
+    }
+    store_matrices(staging_place(staging, lane % 16, first + i + lane / 16), pairs);
+  }
+}
+
 /// Writes 16 rows of a tile. A lane has value(4·i) and value(4·i + 1) of row lane / 4 for columns
 /// 8·i + 2·(lane % 4) and the next, and value(4·i + 2) and value(4·i + 3) of the row 8 below. All
 /// lanes of the warp call.
@@ -134,31 +162,17 @@ template <int tile_n, class Y, class Value>
 __device__ void store_rows(const Value& value, const TileRows<Y>& rows, std::uint8_t* staging,
                            std::uint32_t lane) {
   if constexpr (sizeof(Y) == 2) {
-    // 64 columns at a time, 16 bytes of each row in turn at another place: no two lanes that read
-    // or write together want the same banks.
-    const auto place = [&](std::uint32_t row, std::uint32_t piece) {
-      return staging + row * 128 + (piece ^ row % 8) * 16;
-    };
     const std::uint32_t row = lane / 8;
     const std::uint32_t piece = lane % 8;
     Y* to = rows.first + std::uint64_t{row} * rows.n + 8 * piece;
 #pragma unroll
     for (int i = 0; i < tile_n / 8; i += 8) {
-#pragma unroll
-      for (int j = 0; j < 8; j += 2) {
-        std::uint32_t pairs[4];
-#pragma unroll
-        for (int q = 0; q < 4; ++q) {
-          const int at = 4 * (i + j) + 2 * q;
-          pairs[q] = from_float<Y>(value(at)).bits |
-                     std::uint32_t{from_float<Y>(value(at + 1)).bits} << 16;
-        }
-        store_matrices(place(lane % 16, j + lane / 16), pairs);
-      }
+      stage_columns<Y, 8>([&](int at) { return value(4 * i + at); }, 0, staging, lane);
       __syncwarp();
 #pragma unroll
       for (std::uint32_t below = 0; below < warp_rows; below += 4) {
-        const uint4 got = *reinterpret_cast<const uint4*>(place(row + below, piece));
+        const uint4 got =
+            *reinterpret_cast<const uint4*>(staging_place(staging, row + below, piece));
         if (row + below < rows.left && 8 * (i + piece) < rows.columns) {
           *reinterpret_cast<uint4*>(to + std::uint64_t{below} * rows.n + 8 * i) = got;
         }

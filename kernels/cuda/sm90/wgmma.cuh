@@ -94,6 +94,30 @@ __device__ inline void copy_bytes(void* to, const void* from, std::uint32_t byte
 #endif
 }
 
+/// Copies shared memory to the box of a tensor map at (x, y), as far as it is in the tensor. One
+/// thread calls, and the same one commit_copies() and what waits.
+__device__ inline void copy_box_out(const void* map, std::uint32_t x, std::uint32_t y,
+                                    const void* from) {
+#if SPIKETUNE_SM90
+  asm volatile(
+      "cp.async.bulk.tensor.2d.global.shared::cta.bulk_group [%0, {%1, %2}], [%3];" ::"l"(map),
+      "r"(x), "r"(y), "r"(shared_address(from))
+      : "memory");
+#endif
+}
+__device__ inline void commit_copies() {
+#if SPIKETUNE_SM90
+  asm volatile("cp.async.bulk.commit_group;" ::: "memory");
+#endif
+}
+/// Until of at most `pending` groups of copies out of shared memory something is still to be read.
+template <int pending>
+__device__ void wait_until_read() {
+#if SPIKETUNE_SM90
+  asm volatile("cp.async.bulk.wait_group.read %0;" ::"n"(pending) : "memory");
+#endif
+}
+
 /// Barrier `id` of the block, 1 to 15, for `threads` threads, whole warps, of which some wait and
 /// others only say that they were there: what they wrote before is visible to those that waited.
 __device__ inline void wait_for_others(std::uint32_t id, std::uint32_t threads) {
