@@ -12,6 +12,9 @@ template <class Y>
 struct StoreRows {
   static constexpr std::uint32_t shared_bytes = tall::consumer_warps * staging_bytes;
 
+  static constexpr std::uint32_t positions = tall::tile_m;
+  static constexpr std::uint32_t at_once = 1;
+
   Y* y;
   std::uint64_t m;
   std::uint32_t n;
@@ -30,6 +33,12 @@ struct StoreRows {
   }
   [[nodiscard]] __device__ static std::uint64_t row(std::uint32_t tile, std::uint32_t, int i) {
     return warp_row(tile, i / 2) + threadIdx.x % 32 / 4 + i % 2 * 8;
+  }
+  [[nodiscard]] tall::Rows rows() const { return {m, 1, 1, m}; }
+  [[nodiscard]] __device__ static constexpr std::uint32_t row_in_tile(std::uint32_t warp,
+                                                                      std::uint32_t lane, int i) {
+    return warp / 4 * (64 * tall::blocks) + i / 2 * 64 + warp % 4 * warp_rows + i % 2 * 8 +
+           lane / 4;
   }
   __device__ void put(const tall::Sums& sums, std::uint32_t tile, std::uint32_t,
                       std::uint32_t column, std::uint8_t* shared) const {

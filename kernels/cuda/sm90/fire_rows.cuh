@@ -15,6 +15,7 @@ namespace spiketune::cuda {
 template <std::uint32_t steps_at_once>
 struct FireRows {
   static constexpr std::uint32_t positions = tall::tile_m / steps_at_once;  ///< of a tile
+  static constexpr std::uint32_t at_once = steps_at_once;
   static constexpr std::uint32_t consumers = 32 * tall::consumer_warps;
   static constexpr std::uint32_t pairs_bytes =
       tall::consumer_warps * tall::tile_n / 2 * sizeof(ColumnPair);
@@ -44,6 +45,17 @@ struct FireRows {
   [[nodiscard]] __device__ std::uint64_t row(std::uint32_t tile, std::uint32_t part, int i) const {
     return row_of_step(task, position(tile, i / static_cast<int>(steps_at_once)),
                        part * steps_at_once + i % steps_at_once);
+  }
+  [[nodiscard]] tall::Rows rows() const {
+    const SpikeShape& shape = task.out.shape;
+    const bool tokens = task.order == RowOrder::token_major;
+    return {shape.rows, tokens ? shape.timesteps : 1, shape.timesteps, tokens ? 1 : shape.rows};
+  }
+  [[nodiscard]] __device__ static constexpr std::uint32_t row_in_tile(std::uint32_t warp,
+                                                                      std::uint32_t lane, int i) {
+    const int steps = static_cast<int>(steps_at_once);
+    return i % steps * positions + warp / 4 * (positions / 2) + i / steps * 32 + warp % 4 * 8 +
+           lane / 4;
   }
   template <class Sums>
   __device__ void put(const Sums& sums, std::uint32_t tile, std::uint32_t part,
