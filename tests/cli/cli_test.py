@@ -128,6 +128,8 @@ class CliTest(unittest.TestCase):
                 self.assertLessEqual(plan["low_us"], plan["total_us"])
                 self.assertLessEqual(plan["total_us"], plan["high_us"])
         self.fails(1, "no points of these types", "plan", "--from", recording, *shape[:4], "--weights", "bf16")
+        suite = str(SOURCE / "datasets/suites/compute.json")  # with limits, which plan has no use for
+        self.assertEqual(len(json.loads(self.ok("plan", "--from", recording, "--suite", suite, "--json"))), 36)
         judged = self.ok("plan", "--from", recording, "--evaluate")
         self.assertRegex(judged, r"\n\d+ problems judged: regret")
         self.assertRegex(judged, r"\n5 recordings among them judged: regret")
