@@ -133,6 +133,9 @@ struct AutoSpmm::State {
   std::uint64_t switches = 0;
   static constexpr std::uint64_t none_seen = std::numeric_limits<std::uint64_t>::max();
   Buffer counters;  ///< an EncodeStatus on the host
+  std::function<bool()> captured;
+  unsigned uncounted = 0;                        ///< calls since one was counted
+  static constexpr unsigned counted_calls = 16;  ///< one of so many, where counting is extra work
 
   /// Of the last call whose counters have arrived.
   [[nodiscard]] double density() const {
@@ -192,7 +195,8 @@ struct AutoSpmm::State {
 };
 
 AutoSpmm::AutoSpmm(const Registry& registry, const Context& context, Buffer counters,
-                   const Planner& planner, const Problem& layer, const AutoSpmmOptions& options)
+                   std::function<bool()> captured, const Planner& planner, const Problem& layer,
+                   const AutoSpmmOptions& options)
     : state_(std::make_unique<State>()) {
   check_problem(layer);
   require(options.hysteresis >= 0, ErrorCode::invalid_argument, "hysteresis must not be negative");
@@ -201,6 +205,7 @@ AutoSpmm::AutoSpmm(const Registry& registry, const Context& context, Buffer coun
   state.space = std::holds_alternative<HostContext>(context) ? Space::host : Space::device;
   state.hysteresis = options.hysteresis;
   state.counters = std::move(counters);
+  state.captured = std::move(captured);
   static_cast<EncodeStatus*>(state.counters.data())->nnz = State::none_seen;
   const EncodedLayout layout = layout_of(layer);
   for (Option& option : worth_having(runnable(registry, backend_of(context), layer), planner, layer,
@@ -234,12 +239,18 @@ void AutoSpmm::operator()(const SpikeView& spikes, const WeightView& weights,
   State& state = *state_;
   const State::Bound& bound = state.bind(spikes, weights, output);
   const std::size_t chosen = state.best_at(state.density());
-  if (state.current && chosen != *state.current) ++state.switches;
+  const bool fresh = state.current != chosen;
+  if (state.current && fresh) ++state.switches;
   state.current = chosen;
   State::Candidate& candidate = state.candidates[chosen];
   bound.encode[chosen]();
   bound.multiply[chosen]();
-  candidate.encoding->post_status(static_cast<EncodeStatus*>(state.counters.data()));
+  ++state.uncounted;
+  if (!candidate.encoding->views() || fresh || state.uncounted >= State::counted_calls ||
+      state.captured()) {
+    candidate.encoding->post_status(static_cast<EncodeStatus*>(state.counters.data()));
+    state.uncounted = 0;
+  }
   ++candidate.calls;
 }
 

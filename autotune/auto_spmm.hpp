@@ -7,8 +7,10 @@
 ///
 /// The density comes from the counters that every encoder leaves. They travel to the host behind
 /// the call and are read when they are there: no call waits for the device. So a choice rests on
-/// the spikes of a call or two ago; it is about speed alone, and every plan has room for any
-/// spikes.
+/// the spikes of the last call that the device is through with; it is about speed alone, and every
+/// plan has room for any spikes. Where spikes are used as they lie (bytes), nobody counts them on
+/// the way: every 16th call does, in a pass of its own, the first with a plan, and those in a
+/// capture.
 
 #include <cstddef>
 #include <cstdint>
@@ -22,6 +24,7 @@
 #include "spiketune/autotune/plugin.hpp"
 #include "spiketune/autotune/problem.hpp"
 #include "spiketune/core/buffer.hpp"
+#include "spiketune/core/cuda/stream.hpp"
 
 namespace spiketune {
 
@@ -58,7 +61,7 @@ class AutoSpmm {
   AutoSpmm(const Registry& registry, const ContextT& context, const Planner& planner,
            const Problem& layer, const AutoSpmmOptions& options = {})
       : AutoSpmm(registry, Context(context), allocate_pinned(context, sizeof(EncodeStatus)),
-                 planner, layer, options) {}
+                 captured_on(context), planner, layer, options) {}
   ~AutoSpmm();
   AutoSpmm(AutoSpmm&&) noexcept;
   AutoSpmm& operator=(AutoSpmm&&) noexcept;
@@ -86,8 +89,15 @@ class AutoSpmm {
 
  private:
   struct State;
+  static std::function<bool()> captured_on(const HostContext&) {
+    return [] { return false; };
+  }
+  static std::function<bool()> captured_on(const CudaContext& context) {
+    return [context] { return is_capturing(context); };
+  }
   AutoSpmm(const Registry& registry, const Context& context, Buffer counters,
-           const Planner& planner, const Problem& layer, const AutoSpmmOptions& options);
+           std::function<bool()> captured, const Planner& planner, const Problem& layer,
+           const AutoSpmmOptions& options);
   std::unique_ptr<State> state_;
 };
 

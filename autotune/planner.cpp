@@ -236,9 +236,30 @@ std::vector<Plan> Planner::plan(const Problem& problem, const PlanOptions& optio
   return ranked(std::move(plans));
 }
 
-PlanEvaluation evaluate_planner(const json& report, const PlanOptions& options, HoldOut hold_out,
-                                std::uint64_t seed) {
-  const std::vector<TunedPoint> all = tuned_points(report);
+PlanVerdict verdict_of(const std::vector<PlanChoice>& choices) {
+  require(!choices.empty(), ErrorCode::invalid_argument, "there are no choices to judge");
+  PlanVerdict result;
+  result.count = choices.size();
+  std::vector<double> regrets;
+  double sum = 0;
+  for (const PlanChoice& choice : choices) {
+    const double ratio = choice.chosen_us / choice.best_us;
+    sum += std::log(ratio);
+    regrets.push_back(ratio - 1);
+    if (choice.dense_us > 0) {
+      result.worst_over_dense =
+          std::max(result.worst_over_dense, choice.chosen_us / choice.dense_us - 1);
+    }
+  }
+  std::sort(regrets.begin(), regrets.end());
+  result.mean_regret = std::exp(sum / static_cast<double>(regrets.size())) - 1;
+  result.p95_regret = percentile(regrets, 0.95);
+  return result;
+}
+
+std::vector<PlanChoice> evaluate_planner(const std::vector<TunedPoint>& all,
+                                         const PlanOptions& options, HoldOut hold_out,
+                                         std::uint64_t seed) {
   // Densities of each generated problem, in order: the even ones train.
   std::map<std::string, std::set<double>> densities;
   const auto family = [](Problem problem) {
@@ -281,12 +302,10 @@ PlanEvaluation evaluate_planner(const json& report, const PlanOptions& options, 
     }
   }
   const Planner planner(training);
-  PlanEvaluation result;
-  double sum = 0;
-  std::vector<double> regrets;
+  std::vector<PlanChoice> choices;
   for (const auto& [key, points] : judged) {
     const std::vector<Plan> plans = planner.plan(points.front()->problem, options);
-    PlanEvaluation::Choice choice;
+    PlanChoice choice;
     choice.problem = points.front()->problem;
     for (const TunedPoint* point : points) {
       if (is_dense(point->format) && (choice.dense_us == 0 || point->total_us < choice.dense_us)) {
@@ -310,22 +329,11 @@ PlanEvaluation evaluate_planner(const json& report, const PlanOptions& options, 
       choice.chosen_us = (*found)->total_us;
       break;
     }
-    if (choice.chosen_us <= 0 || choice.best_us <= 0) continue;
-    const double ratio = choice.chosen_us / choice.best_us;
-    sum += std::log(ratio);
-    regrets.push_back(ratio - 1);
-    if (choice.dense_us > 0) {
-      result.worst_over_dense =
-          std::max(result.worst_over_dense, choice.chosen_us / choice.dense_us - 1);
-    }
-    result.choices.push_back(std::move(choice));
+    if (choice.chosen_us > 0 && choice.best_us > 0) choices.push_back(std::move(choice));
   }
-  require(!regrets.empty(), ErrorCode::invalid_argument,
+  require(!choices.empty(), ErrorCode::invalid_argument,
           "the report has no problems to judge a planner on: it takes several densities");
-  std::sort(regrets.begin(), regrets.end());
-  result.mean_regret = std::exp(sum / static_cast<double>(regrets.size())) - 1;
-  result.p95_regret = percentile(regrets, 0.95);
-  return result;
+  return choices;
 }
 
 }  // namespace spiketune

@@ -94,21 +94,26 @@ class Planner {
   std::shared_ptr<const State> state_;
 };
 
-/// How well a planner chooses: trained on some problems of a report, judged on the others.
-struct PlanEvaluation {
-  struct Choice {
-    Problem problem;
-    Plan plan;
-    double chosen_us = 0;  ///< what the chosen candidate really took
-    double best_us = 0;    ///< the fastest that could have been chosen
-    double dense_us = 0;   ///< the fastest dense; 0: there is none
-    std::string best;      ///< its format and kernel
-  };
-  std::vector<Choice> choices;
+/// What a planner under judgement chose for a problem.
+struct PlanChoice {
+  Problem problem;
+  Plan plan;
+  double chosen_us = 0;  ///< what the chosen candidate really took
+  double best_us = 0;    ///< the fastest that could have been chosen
+  double dense_us = 0;   ///< the fastest dense; 0: there is none
+  std::string best;      ///< its format and kernel
+};
+
+/// How good some choices are.
+struct PlanVerdict {
+  std::size_t count = 0;
   double mean_regret = 0;  ///< geometric mean of chosen / best, minus 1
   double p95_regret = 0;
-  double worst_over_dense = 0;  ///< largest chosen / dense, minus 1
+  double worst_over_dense = 0;  ///< largest chosen / dense, minus 1; 0 where none is slower
 };
+
+/// Throws Error(invalid_argument) where there are none.
+[[nodiscard]] PlanVerdict verdict_of(const std::vector<PlanChoice>& choices);
 
 /// What a planner under judgement does not see.
 enum class HoldOut : std::uint8_t {
@@ -116,11 +121,12 @@ enum class HoldOut : std::uint8_t {
   shapes_and_densities  ///< also every other shape (M, K, N), in order of M·K·N
 };
 
-/// Trains on what is not held out, judges on the rest. `seed` other than 0: half of the shapes are
-/// held out at random instead. Throws Error(invalid_argument) for a report with nothing to judge.
-[[nodiscard]] PlanEvaluation evaluate_planner(const nlohmann::json& report,
-                                              const PlanOptions& options = {},
-                                              HoldOut hold_out = HoldOut::densities,
-                                              std::uint64_t seed = 0);
+/// Trains on what is not held out, and chooses for the rest. `seed` other than 0: half of the
+/// shapes are held out at random instead. Throws Error(invalid_argument) where there is nothing to
+/// judge.
+[[nodiscard]] std::vector<PlanChoice> evaluate_planner(const std::vector<TunedPoint>& points,
+                                                       const PlanOptions& options = {},
+                                                       HoldOut hold_out = HoldOut::densities,
+                                                       std::uint64_t seed = 0);
 
 }  // namespace spiketune

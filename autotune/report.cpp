@@ -1,9 +1,11 @@
 #include "spiketune/autotune/report.hpp"
 
+#include <fmt/format.h>
 #include <unistd.h>
 #include <zlib.h>
 
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -204,10 +206,19 @@ std::unique_ptr<std::istream> open_maybe_packed(const std::string& path) {
   }
   const std::unique_ptr<gzFile_s, int (*)(gzFile)> packed(gzopen(path.c_str(), "rb"), gzclose);
   if (packed == nullptr) throw Error(ErrorCode::io, "cannot read " + path);
+  const std::uintmax_t most = (std::uintmax_t{64} << 20) + 100 * std::filesystem::file_size(path);
   auto unpacked = std::make_unique<std::stringstream>();
   std::vector<char> piece(1u << 20);
+  std::uintmax_t size = 0;
   int count = 0;
   while ((count = gzread(packed.get(), piece.data(), static_cast<unsigned>(piece.size()))) > 0) {
+    size += static_cast<unsigned>(count);
+    if (size > most) {
+      throw Error(ErrorCode::parse,
+                  fmt::format("{} unpacks into more than {} MiB, too much for a report packed into "
+                              "a file of its size",
+                              path, most >> 20));
+    }
     unpacked->write(piece.data(), count);
   }
   int error = Z_OK;

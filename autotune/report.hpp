@@ -81,8 +81,9 @@ void write_file(const std::string& path, const std::function<void(std::ostream&)
 /// written too. Neither need exist; an empty name is none.
 void require_other_file(const std::string& output, const std::string& other);
 
-/// The bytes of a file, unpacked where they are gzip's. Throws Error(io), or Error(parse) where the
-/// packed bytes are broken or end too early; both name the file.
+/// The bytes of a file, unpacked where they are gzip's: into 64 MiB and 100 bytes for each of the
+/// file at most (reports take about 15). Throws Error(io), or Error(parse) where there are more, or
+/// the packed bytes are broken or end too early; all name the file.
 [[nodiscard]] std::unique_ptr<std::istream> open_maybe_packed(const std::string& path);
 
 /// JSON, packed by gzip or not. Throws Error(io) or Error(parse) that names the file.

@@ -22,6 +22,7 @@ enum ExitCode : int {
 void add_sweep(CLI::App& app, const std::vector<std::string>& argv, int& exit_code);
 void add_tune(CLI::App& app, const std::vector<std::string>& argv, int& exit_code);
 void add_plan(CLI::App& app, int& exit_code);
+void add_explain(CLI::App& app, int& exit_code);
 void add_cache(CLI::App& app, int& exit_code);
 void add_merge(CLI::App& app, int& exit_code);
 void add_worker(CLI::App& app, int& exit_code);

@@ -46,6 +46,7 @@ int main(int argc, char** argv) {
   cli::add_report(app, exit_code);
   cli::add_tune(app, {argv, argv + argc}, exit_code);
   cli::add_plan(app, exit_code);
+  cli::add_explain(app, exit_code);
   cli::add_cache(app, exit_code);
   cli::add_merge(app, exit_code);
   cli::add_worker(app, exit_code);

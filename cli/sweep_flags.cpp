@@ -211,10 +211,12 @@ SweepOptions options_of(const SweepFlags& flags, const CLI::App& command) {
   } else {
     Suite suite = read_suite(flags.suite);
     options.entries = std::move(suite.entries);
-    if (suite.max_samples && command.count("--max-samples") == 0) {
-      options.max_samples = *suite.max_samples;
-    }
-    if (suite.max_seconds_per_candidate && command.count("--max-seconds-per-candidate") == 0) {
+    const auto given = [&](const char* name) {
+      const CLI::Option* option = command.get_option_no_throw(name);  // plan measures nothing
+      return option != nullptr && option->count() > 0;
+    };
+    if (suite.max_samples && !given("--max-samples")) options.max_samples = *suite.max_samples;
+    if (suite.max_seconds_per_candidate && !given("--max-seconds-per-candidate")) {
       options.max_seconds_per_candidate = *suite.max_seconds_per_candidate;
     }
   }

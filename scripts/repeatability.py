@@ -10,6 +10,7 @@ Exit codes: 0 alike; 1 nothing in common, or not a report; 3 not alike.
 """
 
 import argparse
+import gzip
 import json
 import sys
 from pathlib import Path
@@ -17,6 +18,11 @@ from pathlib import Path
 
 def share(text: str) -> float:
     return float(text[:-1]) / 100 if text.endswith("%") else float(text)
+
+
+def read(path: Path) -> dict:
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        return json.load(file)
 
 
 def totals(report: dict) -> dict:
@@ -64,7 +70,7 @@ def main() -> int:
     parser.add_argument("--share", type=share, default=0.95, help="share of points that must agree (95%%)")
     flags = parser.parse_args()
     try:
-        base, new = (totals(json.loads(path.read_text())) for path in (flags.base, flags.next))
+        base, new = (totals(read(path)) for path in (flags.base, flags.next))
     except (OSError, ValueError, KeyError, TypeError) as error:
         print(f"cannot read the reports: {error!r}", file=sys.stderr)
         return 1

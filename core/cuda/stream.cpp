@@ -26,6 +26,12 @@ std::string cuda_unavailable_reason(int device) {
   return "";
 }
 
+bool is_capturing(const CudaContext& context) {
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  cuda::check(cudaStreamIsCapturing(context.stream, &status));
+  return status != cudaStreamCaptureStatusNone;
+}
+
 CudaStream::CudaStream(int device) : device_(device) {
   if (const std::string reason = cuda_unavailable_reason(device); !reason.empty()) {
     throw Error(ErrorCode::unsupported, reason);

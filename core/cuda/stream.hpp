@@ -1,6 +1,7 @@
 #pragma once
 /// \file
-/// An owned CUDA stream, and whether there is a device to make one on.
+/// An owned CUDA stream, whether a stream is being captured, and whether there is a device to make
+/// one on.
 
 #include <string>
 
@@ -10,6 +11,9 @@ namespace spiketune {
 
 /// Why no CUDA device can be used, in one sentence; empty where `device` can.
 [[nodiscard]] std::string cuda_unavailable_reason(int device = 0);
+
+/// Whether what is enqueued now becomes part of a graph instead of running.
+[[nodiscard]] bool is_capturing(const CudaContext& context);
 
 /// Owns a non-blocking stream. Throws Error(unsupported) with cuda_unavailable_reason().
 class CudaStream {

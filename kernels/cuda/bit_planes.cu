@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "spiketune/core/cuda/check.hpp"
+#include "spiketune/core/cuda/device.hpp"
 #include "spiketune/core/error.hpp"
 #include "spiketune/core/half.hpp"
 #include "spiketune/core/workspace.hpp"
@@ -196,12 +197,6 @@ __global__ void __launch_bounds__(32 * warps_m * warps_n, warps_m* warps_n > 4 ?
   }
 }
 
-std::size_t attribute(const CudaContext& context, cudaDeviceAttr which) {
-  int value = 0;
-  check(cudaDeviceGetAttribute(&value, which, context.device));
-  return static_cast<std::size_t>(value);
-}
-
 /// How a product is cut.
 struct Tiling {
   std::uint32_t tile_m = 0;
@@ -228,9 +223,12 @@ Tiling tiling_of(std::uint32_t tile_m, std::uint32_t tile_n, std::uint32_t steps
 /// makes as much at a time.
 Tiling choose_tiling(const CudaContext& context, const BitPlanes& config, const OutputView& output,
                      std::uint32_t steps) {
-  const std::size_t per_block = attribute(context, cudaDevAttrMaxSharedMemoryPerBlockOptin);
-  const std::size_t per_sm = attribute(context, cudaDevAttrMaxSharedMemoryPerMultiprocessor);
-  const std::size_t multiprocessors = attribute(context, cudaDevAttrMultiProcessorCount);
+  const auto per_block =
+      static_cast<std::size_t>(attribute(context, cudaDevAttrMaxSharedMemoryPerBlockOptin));
+  const auto per_sm =
+      static_cast<std::size_t>(attribute(context, cudaDevAttrMaxSharedMemoryPerMultiprocessor));
+  const auto multiprocessors =
+      static_cast<std::size_t>(attribute(context, cudaDevAttrMultiProcessorCount));
   struct Option {
     int tile_m;
     int tile_n;

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "spiketune/core/cuda/check.hpp"
+#include "spiketune/core/cuda/device.hpp"
 #include "spiketune/core/error.hpp"
 #include "spiketune/kernels/bitmap.hpp"
 #include "spiketune/kernels/cuda/expand.cuh"
@@ -46,12 +46,6 @@ struct StoreRows {
     }
   }
 };
-
-int attribute(const CudaContext& context, cudaDeviceAttr which) {
-  int value = 0;
-  check(cudaDeviceGetAttribute(&value, which, context.device));
-  return value;
-}
 
 /// Whether parts of K may be better than all of it: if it is small, they are over before they have
 /// begun; of a bitmap in tiles the whole skips what is empty.

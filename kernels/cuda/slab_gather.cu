@@ -10,6 +10,7 @@
 #include <algorithm>
 
 #include "spiketune/core/cuda/check.hpp"
+#include "spiketune/core/cuda/device.hpp"
 #include "spiketune/core/error.hpp"
 #include "spiketune/kernels/cuda/slab_groups.cuh"
 #include "spiketune/kernels/cuda/slab_union.cuh"
@@ -87,12 +88,6 @@ __global__ void __launch_bounds__(32 * most_warps, 1)
       }
     }
   }
-}
-
-int attribute(const CudaContext& context, cudaDeviceAttr which) {
-  int value = 0;
-  check(cudaDeviceGetAttribute(&value, which, context.device));
-  return value;
 }
 
 std::size_t slab_bytes(std::uint32_t k, int lanes) {

@@ -18,7 +18,7 @@
 #include <type_traits>
 
 #include "spiketune/core/context.hpp"
-#include "spiketune/core/cuda/check.hpp"
+#include "spiketune/core/cuda/device.hpp"
 #include "spiketune/core/half.hpp"
 #include "spiketune/kernels/cuda/mma.cuh"
 
@@ -126,12 +126,6 @@ __device__ void store_pair(const Y* to, bool inside, float low, float high) {
     const uint2 both = {__byte_perm(lower, upper, 0x5410), __byte_perm(lower, upper, 0x7632)};
     if (inside) __stcg(reinterpret_cast<uint2*>(const_cast<Y*>(to)), both);
   }
-}
-
-inline int attribute(const CudaContext& context, cudaDeviceAttr which) {
-  int value = 0;
-  check(cudaDeviceGetAttribute(&value, which, context.device));
-  return value;
 }
 
 /// How many lines fit into the shared memory of a block, and 2 KB beside them.

@@ -10,6 +10,7 @@
 #include <algorithm>
 
 #include "spiketune/core/cuda/check.hpp"
+#include "spiketune/core/cuda/device.hpp"
 #include "spiketune/core/error.hpp"
 #include "spiketune/kernels/cuda/types.cuh"
 
@@ -134,12 +135,6 @@ __global__ void __launch_bounds__(mma_threads)
       }
     }
   }
-}
-
-int attribute(const CudaContext& context, cudaDeviceAttr which) {
-  int value = 0;
-  check(cudaDeviceGetAttribute(&value, which, context.device));
-  return value;
 }
 
 /// Fills what the config leaves open: tall tiles, unless short ones leave fewer multiprocessors

@@ -61,6 +61,28 @@ TEST_F(AutoSpmmTest, FollowsTheDensityAndIsAlwaysRight) {
   EXPECT_EQ(product.density(), 0);
 }
 
+TEST_F(AutoSpmmTest, SpikesThatAreUsedWhereTheyLieAreCountedNowAndThen) {
+  std::vector<TunedPoint> points = auto_points(registry_, "host");
+  std::erase_if(points, [](const TunedPoint& point) { return point.format != "bitmap"; });
+  for (TunedPoint& point : points) {
+    point.format = "bytes";
+    point.config = {{"rows_per_task", 32}};
+  }
+  AutoSpmm product(registry_, HostContext{1}, Planner(points), layer_);
+  load(0.0);
+  product(spikes_.view(), w_, out_);
+  ASSERT_EQ(current(product), "bytes");
+  EXPECT_EQ(product.density(), 0);
+  load(1.0);
+  for (int call = 1; call < 16; ++call) {
+    product(spikes_.view(), w_, out_);
+    EXPECT_EQ(product.density(), 0) << call;
+  }
+  product(spikes_.view(), w_, out_);
+  EXPECT_EQ(product.density(), 1);
+  check();
+}
+
 TEST_F(AutoSpmmTest, TheFirstGuessIsTheLayers) {
   load(0.01);
   Problem layer = layer_;

@@ -187,6 +187,27 @@ TEST(Replay, ReadsPackedReports) {
   std::filesystem::remove(path);
 }
 
+TEST(Replay, WhatAPackedReportUnfoldsIntoIsBounded) {
+  const std::string path = ::testing::TempDir() + "spiketune-bomb.json.gz";
+  const gzFile file = gzopen(path.c_str(), "wb");
+  const std::string spaces(std::size_t{1} << 20, ' ');
+  for (int mebibytes = 0; mebibytes < 80; ++mebibytes) {
+    ASSERT_GT(gzwrite(file, spaces.data(), static_cast<unsigned>(spaces.size())), 0);
+  }
+  ASSERT_EQ(gzclose(file), Z_OK);
+  ASSERT_LT(std::filesystem::file_size(path), 100'000u);
+  try {
+    static_cast<void>(read_json_file(path));
+    FAIL() << "all of it was unpacked";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::parse);
+    EXPECT_NE(std::string(error.what()).find(path + " unpacks into more than 7"), std::string::npos)
+        << error.what();
+  }
+  EXPECT_THROW(static_cast<void>(RecordedReport::read(path)), Error);
+  std::filesystem::remove(path);
+}
+
 TEST(Replay, RejectsWhatIsNoReport) {
   const std::string path = ::testing::TempDir() + "spiketune-no-report";
   for (const char* text : {"", "{", "[]", "{\"schema\": \"other\"}", "\xff\xfe"}) {

@@ -10,6 +10,7 @@ jsonschema reports are validated too.
 import json
 import os
 import pty
+import re
 import select
 import shlex
 import signal
@@ -111,8 +112,13 @@ class CliTest(unittest.TestCase):
     def test_plans(self):
         recording = str(SOURCE / "results/h200/foundation.json")
         shape = ["--shape", "8192x2048x1024", "--timesteps", "4", "--weights", "f16"]
-        text = self.ok("plan", "--from", recording, *shape, "--density", "0.005,0.2", "--explain")
+        text = self.ok("explain", "--from", recording, *shape, "--density", "0.005,0.2")
         self.assertIn("gathered (nnz·N)", text)
+        ranked = re.findall(r"^ ?(\d+)  (\w+) ", text, re.MULTILINE)  # the first, and dense where it is another
+        self.assertEqual([name for _, name in ranked[1:]], ["dense", "dense"])
+        self.assertEqual((ranked[0][0], ranked[2][0]), ("1", "1"))
+        for shares in text.split(" to ")[1:]:
+            self.assertAlmostEqual(sum(int(share) for share in re.findall(r" (\d+) %", shares.split(" sum,")[0])), 100, delta=4)
         problems = json.loads(self.ok("plan", "--from", recording, *shape, "--density", "0.005,0.2", "--json"))
         self.assertEqual([problem["problem"]["density"] for problem in problems], [0.005, 0.2])
         self.assertNotEqual(problems[0]["plans"][0]["format"], "dense")
@@ -122,7 +128,15 @@ class CliTest(unittest.TestCase):
                 self.assertLessEqual(plan["low_us"], plan["total_us"])
                 self.assertLessEqual(plan["total_us"], plan["high_us"])
         self.fails(1, "no points of these types", "plan", "--from", recording, *shape[:4], "--weights", "bf16")
-        self.assertIn("regret", self.ok("plan", "--from", recording, "--evaluate"))
+        suite = str(SOURCE / "datasets/suites/compute.json")  # with limits, which plan has no use for
+        self.assertEqual(len(json.loads(self.ok("plan", "--from", recording, "--suite", suite, "--json"))), 36)
+        judged = self.ok("plan", "--from", recording, "--evaluate")
+        self.assertRegex(judged, r"\n\d+ problems judged: regret")
+        self.assertRegex(judged, r"\n5 recordings among them judged: regret")
+        both = self.ok("plan", "--from", recording, str(SOURCE / "results/h200/compute.json"), *shape, "--density", "0.2")
+        self.assertIn("foundation.json, ", both)
+        Path(self.path / "other.json").write_text(json.dumps({"schema": "spiketune.report/1", "environment": {"gpu": "NVIDIA H100"}, "points": []}))
+        self.fails(1, "another device (NVIDIA H100)", "plan", "--from", recording, "other.json", *shape)
 
     def test_tuned_points_are_kept(self):
         shape = ["--shape", "64x48x16", "--timesteps", "2"]
