@@ -79,9 +79,9 @@ def encoded_layer(layer, spikes, images, format, note):
     it is wanted, hears of memory."""
     if layer.kernel:
         windows = spiketune.im2col(spikes, layer.size, layer.kernel, stride=layer.stride, padding=layer.padding)
-    else:
-        k = layer.weight.shape[0]
-        windows = spiketune.encode(words_of(spikes, images, k), "bitmap", k=k, wait=False)
+    else:  # all positions of an image are one window
+        positions = spikes.shape[1] // images
+        windows = spikes if positions == 1 else spiketune.im2col(spikes, (1, positions), (1, positions))
     rows, k = windows.shape[1:]
     if format == "fused" and layer.name != "fc2":
         fired = spiketune.spmm_lif(windows, layer.weight, bias=layer.bias, **NEURON)

@@ -95,22 +95,26 @@ def device_of(array: Native) -> int:
 
 
 class Where:
-    """Where a call runs: the stream, and who allocates."""
+    """Where a call runs: the stream, and who allocates. `owner`: what must live as long as memory of spiketune's own, which
+    is released in the order of the stream."""
 
-    __slots__ = ("device", "stream", "torch")
+    __slots__ = ("device", "owner", "stream", "torch")
 
     def __init__(self, array: Any, device: int, stream: Any):
         self.device = device
         self.torch = torch_of(array) if device >= 0 else None
         self.stream = 0
+        self.owner = None
         if device < 0:
             return
         if self.torch is not None:
             self.stream = self.torch.cuda.current_stream(device).cuda_stream if stream is None else _stream_address(stream)
         elif stream is not None:
             self.stream = _stream_address(stream)
+            self.owner = array if isinstance(array, _core.DeviceMemory) else stream
         elif _is_cupys(array):
-            self.stream = sys.modules["cupy"].cuda.get_current_stream().ptr
+            self.owner = sys.modules["cupy"].cuda.get_current_stream()
+            self.stream = self.owner.ptr
 
     def empty(self, shape: tuple[int, ...], dtype: str) -> Any:
         """A new array on the device: a tensor of PyTorch's where the caller's are. On the host NumPy's."""
@@ -118,7 +122,7 @@ class Where:
             return np.empty(shape, {"u8": np.uint8, "u32": np.uint32, "f32": np.float32}[dtype])
         if self.torch is None:
             size = int(np.prod(shape)) * _SIZES[dtype]
-            memory = _core.allocate_device(size, self.device, self.stream)
+            memory = _core.allocate_device(size, self.device, self.stream, self.owner)
             return DeviceArray(memory, memory.data_ptr(), shape, dtype, self.device, self.stream)
         torch = self.torch
         if torch.cuda.current_stream(self.device).cuda_stream == self.stream:
@@ -132,9 +136,11 @@ class Where:
     @property
     def allocate(self) -> Optional[Callable[[int], Any]]:
         """For _core: makes bytes in PyTorch's pool; None: spiketune's own memory."""
-        if self.torch is None:
+        if self.torch is not None:
+            return lambda size: self.empty((size,), "u8")
+        if self.owner is None:
             return None
-        return lambda size: self.empty((size,), "u8")
+        return lambda size: _core.allocate_device(size, self.device, self.stream, self.owner)
 
 
 def _is_cupys(array: Any) -> bool:

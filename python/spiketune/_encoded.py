@@ -79,7 +79,7 @@ class Encoded:
             return array
         offset, address, size, dtype = array
         storage = self._core.storage
-        if storage is None:
+        if torch_of(storage) is None:
             return DeviceArray(self._core, address, (size,), dtype, self.device, self._core.stream)
         item = torch_type(sys.modules["torch"], dtype)
         return storage[offset : offset + size * item.itemsize].view(item)

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "module.hpp"
 #include "spiketune/core/error.hpp"
@@ -26,15 +27,17 @@ nb::object device_array(std::uintptr_t address, const std::vector<std::size_t>& 
 
 /// spiketune's own memory on a device, for arrays that no library of the caller's makes.
 struct DeviceMemory {
+  nb::object stream;  ///< lives as long as the memory, which is released in its order
   Block block;
 };
 
-DeviceMemory allocate_device(std::size_t bytes, int device, std::uintptr_t stream) {
+DeviceMemory allocate_device(std::size_t bytes, int device, std::uintptr_t stream,
+                             nb::object owner) {
   ArrayIn where;
   where.device = device;
   const Context context = context_of(where, stream);
   const DeviceGuard guard(context);
-  return {own_memory(context)(std::max<std::size_t>(bytes, 1))};
+  return {std::move(owner), own_memory(context)(std::max<std::size_t>(bytes, 1))};
 }
 
 /// Streams are addresses; 0 and 1 are the default one, 2 that of the thread.
@@ -57,7 +60,7 @@ NB_MODULE(_core, module) {
   module.def("device_array", &device_array, nb::arg("address"), nb::arg("shape"), nb::arg("type"),
              nb::arg("device"), nb::arg("owner"));
   module.def("allocate_device", &allocate_device, nb::arg("bytes"), nb::arg("device"),
-             nb::arg("stream"));
+             nb::arg("stream"), nb::arg("owner").none());
   module.def("order_streams", &order, nb::arg("device"), nb::arg("earlier"), nb::arg("later"));
   nb::class_<DeviceMemory>(module, "DeviceMemory").def("data_ptr", [](const DeviceMemory& self) {
     return reinterpret_cast<std::uintptr_t>(self.block.data);

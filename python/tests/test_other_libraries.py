@@ -32,12 +32,13 @@ def operands():
 def test_cupy(wait):
     cupy = imported("cupy")
     x, w, expected = operands()
-    with cupy.cuda.Stream(non_blocking=True):
+    with cupy.cuda.Stream(non_blocking=True):  # nobody else keeps it; what is made on it outlives the block
         encoded = spiketune.encode(cupy.asarray(x), "csr", wait=wait)
         y = spiketune.spmm(encoded, cupy.asarray(w))
         assert isinstance(y, cupy.ndarray) and (cupy.asnumpy(y) == expected).all()
         assert (cupy.asnumpy(cupy.asarray(encoded.decode())) == x).all()
         assert (encoded.to_scipy().toarray() == x.reshape(-1, SHAPE[2])).all()
+    assert (cupy.asnumpy(encoded.decode()) == x).all() and encoded.nnz == x.sum()
 
 
 def test_jax():
