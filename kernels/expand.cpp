@@ -25,19 +25,17 @@ std::string Expand::why_invalid(const EncodedLayout& layout, const WeightView& w
   if (!aligned(weights.data) || !aligned(output.data)) return "W and Y must be aligned to 16 bytes";
   if (tile_m == 64 && !holds_weights(weights.k, tile_n)) {
     return "with tile_m 64 all rows of W lie in shared memory: K must be at most 1792, or 896 "
-           "where "
-           "tile_n is 128";
+           "where tile_n is 128";
   }
   return "";
 }
 
 std::string ExpandBytes::why_invalid(const EncodedLayout& layout, const WeightView& weights,
                                      const OutputView& output) const {
+  if (tile_m != 0 && tile_m != 64 && tile_m != 128) return "tile_m must be 0, 64 or 128";
   if (layout.k() % 16 != 0) return "K must be a multiple of 16";
-  if (!Expand::holds_weights(weights.k, tile_n)) {
-    return "all rows of W lie in shared memory: K must be at most 1792, or 896 where tile_n is 128";
-  }
-  return Expand{0, tile_n, 0}.why_invalid(layout, weights, output);
+  if (output.m >= std::uint64_t{1} << 31) return "S must have fewer than 2147483648 rows";
+  return Expand{tile_m, tile_n, 0}.why_invalid(layout, weights, output);
 }
 
 }  // namespace spiketune

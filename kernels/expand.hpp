@@ -51,17 +51,23 @@ struct Expand {
   bool operator==(const Expand&) const = default;
 };
 
-/// The same product of Bytes, on Hopper with all rows of W of tile_n columns in shared memory.
+/// The same product of Bytes.
 struct ExpandBytes {
   static constexpr std::string_view name = Expand::name;
-  int tile_n = 0;  ///< columns of Y that a block makes: 64 or 128, or 0: by the shape
+  /// Rows of Y that a block makes at a time: 128, or 64 as Expand's, with all rows of W in shared
+  /// memory, or 0: by the shape.
+  int tile_m = 0;
+  int tile_n = 0;  ///< columns: 64 or 128, or 0: by the shape
 
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
+    visit("tile_m", self.tile_m);
     visit("tile_n", self.tile_n);
   }
-  [[nodiscard]] static std::vector<ExpandBytes> all() { return {{0}, {128}, {64}}; }
-  /// As Expand's with tile_m 64, and rows of S must be whole pieces of 16 bytes.
+  [[nodiscard]] static std::vector<ExpandBytes> all() {
+    return {{0, 0}, {128, 128}, {128, 64}, {64, 128}, {64, 64}};
+  }
+  /// As Expand's; rows of S must be whole pieces of 16 bytes, and fewer than 2³¹.
   [[nodiscard]] std::string why_invalid(const EncodedLayout& layout, const WeightView& weights,
                                         const OutputView& output) const;
   bool operator==(const ExpandBytes&) const = default;

@@ -2,6 +2,7 @@
 // do with sums.
 
 #include <algorithm>
+#include <vector>
 
 #include "spiketune/core/cuda/device.hpp"
 #include "spiketune/core/error.hpp"
@@ -68,24 +69,26 @@ double busiest(const OutputView& output, const Expand& tiles, int multiprocessor
   return static_cast<double>(turns) * tiles.tile_m * tiles.tile_n / tiles.split;
 }
 
+struct Option {
+  Expand tiles;
+  double slowness;
+};
+std::vector<Option> options(const Bitmap&) {
+  return {{{256, 128, 1}, 1},   {{128, 128, 1}, 1.1}, {{256, 64, 1}, 1.1}, {{128, 64, 1}, 1.4},
+          {{64, 128, 1}, 1.08}, {{64, 64, 1}, 1.3},   {{256, 64, 2}, 1.3}};
+}
+std::vector<Option> options(const Bytes&) {
+  return {{{128, 128, 1}, 1}, {{128, 64, 1}, 1.4}, {{64, 128, 1}, 1.1}, {{64, 64, 1}, 1.4}};
+}
+
 /// Fills what the config leaves open: the tiles with the shortest time, if small ones are a little
 /// slower for their size.
 template <class Format>
 Expand choose_tiles(const Expand& config, const Format& spikes, const OutputView& output,
                     int multiprocessors) {
-  struct Option {
-    Expand tiles;
-    double slowness;
-  };
   Expand best;
   double least = 0;
-  for (const Option& option : {Option{{256, 128, 1}, 1},
-                               {{128, 128, 1}, 1.1},
-                               {{256, 64, 1}, 1.1},
-                               {{128, 64, 1}, 1.4},
-                               {{64, 128, 1}, 1.08},
-                               {{64, 64, 1}, 1.3},
-                               {{256, 64, 2}, 1.3}}) {
+  for (const Option& option : options(spikes)) {
     const Expand& tiles = option.tiles;
     if (config.tile_m != 0 && config.tile_m != tiles.tile_m) continue;
     if (config.tile_n != 0 && config.tile_n != tiles.tile_n) continue;
@@ -149,7 +152,7 @@ void spmm(const CudaContext& context, const Bytes& bytes, const WeightView& weig
   }
   require(reinterpret_cast<std::uintptr_t>(bytes.values.data) % 16 == 0,
           ErrorCode::invalid_argument, "expand_mma: bytes must be aligned to 16 bytes");
-  cuda::multiply(context, bytes, weights, output, {64, config.tile_n, 1});
+  cuda::multiply(context, bytes, weights, output, {config.tile_m, config.tile_n, 1});
 }
 
 }  // namespace spiketune

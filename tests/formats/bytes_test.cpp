@@ -69,21 +69,26 @@ TEST(Bytes, RefuseGradedSpikes) {
 
 TEST(Bytes, SayWhatTheTensorCoresCannotMultiply) {
   alignas(16) const std::byte aligned[16] = {};
-  const auto why = [&](std::uint32_t k, DType weights, int tile_n = 0) {
+  const auto why = [&](std::uint32_t k, DType weights, int tile_m = 0, int tile_n = 0) {
     const EncodedLayout layout{{1, 64, k}, RowOrder::time_major, ValueKind::binary, DType::bit};
     const WeightView w{aligned, weights, k, 64, Space::device};
     const OutputView y{const_cast<std::byte*>(aligned), DType::f32, 64, 64, Space::device};
-    return ExpandBytes{tile_n}.why_invalid(layout, w, y);
+    return ExpandBytes{tile_m, tile_n}.why_invalid(layout, w, y);
   };
   EXPECT_EQ(why(80, DType::f16), "");
   EXPECT_EQ(why(72, DType::f16), "K must be a multiple of 16");
   EXPECT_EQ(why(80, DType::f32), "W must be f16 or bf16");
-  EXPECT_EQ(why(1792, DType::bf16), "");
-  EXPECT_EQ(why(896, DType::bf16, 128), "");
+  EXPECT_EQ(why(80000, DType::f16), "");
+  EXPECT_EQ(why(80000, DType::f16, 128, 128), "");
+  EXPECT_EQ(why(1792, DType::bf16, 64), "");
+  EXPECT_EQ(why(896, DType::bf16, 64, 128), "");
   const std::string too_long =
-      "all rows of W lie in shared memory: K must be at most 1792, or 896 where tile_n is 128";
-  EXPECT_EQ(why(1808, DType::f16), too_long);
-  EXPECT_EQ(why(912, DType::f16, 128), too_long);
+      "with tile_m 64 all rows of W lie in shared memory: K must be at most 1792, or 896 where "
+      "tile_n is 128";
+  EXPECT_EQ(why(1808, DType::f16, 64), too_long);
+  EXPECT_EQ(why(912, DType::f16, 64, 128), too_long);
+  EXPECT_EQ(why(80, DType::f16, 256), "tile_m must be 0, 64 or 128");
+  EXPECT_EQ(why(80, DType::f16, 128, 256), "tile_n must be 0, 64 or 128");
 }
 
 /// A plan may encode what lies elsewhere, or otherwise, the next time.

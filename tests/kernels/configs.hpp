@@ -31,34 +31,45 @@ struct ExactProduct {
   std::vector<double> expected;
 };
 
-/// By each config of `Config` that can run, W in f16 and bf16, into a Y that was full of NaN.
-/// `name(config)` is what a failure calls it.
+/// Elements of Y that are not what is expected, rounded to their type.
+inline std::size_t count_wrong(const std::vector<double>& expected, const AnyArray& y) {
+  std::size_t wrong = 0;
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    const float got = y.type == DType::f32 ? y.as<float>()[i] : load_value(y, i);
+    wrong += got != rounded(expected[i], y.type);
+  }
+  return wrong;
+}
+
+/// By each config of `Config` that can run, W in f16 and bf16, Y in f32 and as W, full of NaN
+/// before. `name(config)` is what a failure calls it.
 template <class Config, class Format, class Name>
 void expect_exact_by_each(const CudaContext& context, const Format& encoded,
                           const ExactProduct& product, const Name& name) {
   const std::uint64_t rows = encoded.layout.shape.m();
-  std::vector<float> y(product.expected.size());
-  const Buffer y_memory = allocate(context, y.size() * sizeof(float));
-  const OutputView output{y_memory.data(), DType::f32, rows, product.n, Space::device};
   int ran = 0;
   for (const DType type : {DType::f16, DType::bf16}) {
     const std::vector<std::byte> stored = to_type(product.weights, type);
     const Buffer w_memory = upload(context, stored.data(), stored.size());
     const WeightView weights{w_memory.data(), type, product.k, product.n, Space::device};
-    for (const Config& config : Config::all()) {
-      if (!config.why_invalid(encoded.layout, weights, output).empty()) continue;
-      SCOPED_TRACE(::testing::Message() << rows << " x " << product.k << " x " << product.n << ", "
-                                        << to_string(type) << ", " << name(config));
-      ++ran;
-      fill(context, y_memory.data(), 0xff, y_memory.bytes());
-      const Buffer workspace =
-          allocate(context, spmm_workspace_bytes(context, encoded, weights, output, config));
-      spmm(context, encoded, weights, output, config, workspace.workspace());
-      copy(context, y.data(), y_memory.data(), y_memory.bytes());
-      synchronize(context);
-      std::size_t wrong = 0;
-      for (std::size_t i = 0; i < y.size(); ++i) wrong += y[i] != product.expected[i];
-      EXPECT_EQ(wrong, 0u);
+    for (const DType to : {DType::f32, type}) {
+      std::vector<std::byte> y(product.expected.size() * bits_of(to) / 8);
+      const Buffer y_memory = allocate(context, y.size());
+      const OutputView output{y_memory.data(), to, rows, product.n, Space::device};
+      for (const Config& config : Config::all()) {
+        if (!config.why_invalid(encoded.layout, weights, output).empty()) continue;
+        SCOPED_TRACE(::testing::Message()
+                     << rows << " x " << product.k << " x " << product.n << ", " << to_string(type)
+                     << " to " << to_string(to) << ", " << name(config));
+        ++ran;
+        fill(context, y_memory.data(), 0xff, y_memory.bytes());
+        const Buffer workspace =
+            allocate(context, spmm_workspace_bytes(context, encoded, weights, output, config));
+        spmm(context, encoded, weights, output, config, workspace.workspace());
+        copy(context, y.data(), y_memory.data(), y_memory.bytes());
+        synchronize(context);
+        EXPECT_EQ(count_wrong(product.expected, {y.data(), to, product.expected.size()}), 0u);
+      }
     }
   }
   EXPECT_GT(ran, 0) << "no config of " << rows << " x " << product.k << " x " << product.n;

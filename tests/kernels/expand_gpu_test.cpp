@@ -3,13 +3,15 @@
 #include <string>
 
 #include "spiketune/encoders/bitmap.hpp"
+#include "spiketune/encoders/bytes.hpp"
 #include "spiketune/kernels/bitmap.hpp"
+#include "spiketune/kernels/bytes.hpp"
 #include "spiketune/tests/kernels/configs.hpp"
 
 namespace spiketune::test {
 namespace {
 
-/// Each config, both layouts.
+/// Each config, both layouts, and bytes.
 void expect_exact(const SpmmShape& shape, unsigned seed) {
   Logical logical = random_spikes({1, shape.rows, shape.k}, 0.2, ValueKind::binary, seed);
   // Tiles without a spike, rows full of them.
@@ -32,6 +34,11 @@ void expect_exact(const SpmmShape& shape, unsigned seed) {
              std::to_string(config.split) + (tiles ? ", tiles" : "");
     });
   }
+  if (shape.k % 16 != 0) return;
+  const auto bytes = encode_to_fit<Bytes>(context, spikes.view(), {});
+  expect_exact_by_each<ExpandBytes>(context, *bytes, product, [](const ExpandBytes& config) {
+    return "bytes, " + std::to_string(config.tile_m) + " x " + std::to_string(config.tile_n);
+  });
 }
 
 TEST(ExpandOnGpu, IsExactWithEachConfig) {

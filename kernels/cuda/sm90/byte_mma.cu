@@ -22,38 +22,27 @@ namespace {
 constexpr int threads = 384;
 constexpr std::uint32_t consumer_warps = 8;
 constexpr std::uint32_t tile_m = 128;
-#ifndef BYTE_MMA_APART
-#define BYTE_MMA_APART 4
-#endif
-#ifndef BYTE_MMA_DEPTH
-#define BYTE_MMA_DEPTH 64
-#endif
-constexpr std::uint32_t depth = BYTE_MMA_DEPTH;  ///< bytes of K that a step has
+constexpr std::uint32_t depth = 128;  ///< bytes of K of a step: shorter rows cost TMA as much
 constexpr std::uint32_t spike_bytes = tile_m * depth;
 constexpr std::uint32_t instruction_bytes = 32;
 static_assert(WeightColumns::piece % depth == 0);
 /// Less barriers.
 constexpr std::uint32_t most_shared_bytes = 227 * 1024 - 512;
 
-/// Operands in the swizzle of rows of that many bytes.
-__device__ std::uint64_t describe(const void* rows) {
-  return depth == 128 ? describe_k_major(rows) : describe_bits(rows);
-}
-constexpr CUtensorMapSwizzle swizzle =
-    depth == 128 ? CU_TENSOR_MAP_SWIZZLE_128B : CU_TENSOR_MAP_SWIZZLE_64B;
-
 template <int tile_n>
 struct Shape {
   static constexpr std::uint32_t step_bytes = spike_bytes + tile_n * depth;
-  /// Of 16 rows of a warp's sums, in two bytes each, 64 columns after 64.
-  static constexpr std::uint32_t rows_bytes = tile_n / 64 * staging_bytes;
+  /// Buffers for operands are worth more than room for all sums in two bytes.
+  static constexpr bool sums_by_tma = tile_n < 256;
+  /// Of 16 rows of a warp's sums, 64 columns after 64.
+  static constexpr std::uint32_t rows_bytes = (sums_by_tma ? tile_n / 64 : 1) * staging_bytes;
   static constexpr std::uint32_t scales_bytes = tile_n * sizeof(float);
   static constexpr std::uint32_t other_bytes =
       consumer_warps * (rows_bytes + scales_bytes) + buffer_alignment;
   static constexpr std::uint32_t stages = (most_shared_bytes - other_bytes) / step_bytes;
   static constexpr std::uint32_t ring_bytes = stages * step_bytes;
   /// Between the warpgroups: fewer than buffers by more than one.
-  static constexpr std::uint32_t steps_apart = stages < 6 ? 1 : BYTE_MMA_APART;
+  static constexpr std::uint32_t steps_apart = stages - 2;
   static constexpr std::uint32_t shared_bytes = ring_bytes + other_bytes;
 };
 
@@ -105,8 +94,8 @@ __global__ void __launch_bounds__(threads, 1)
 
   take_registers<240>();
   const std::uint32_t group = warp / 4;
-  const std::uint64_t first_a = describe(buffers) + group * (64 * depth >> 4);
-  const std::uint64_t first_b = describe(buffers + spike_bytes);
+  const std::uint64_t first_a = describe_k_major(buffers) + group * next_64_of_rows;
+  const std::uint64_t first_b = describe_k_major(buffers + spike_bytes);
   // Staging begins at a multiple of the alignment, as TMA's swizzle wants it.
   std::uint8_t* const staging = buffers + Shape::ring_bytes + warp * Shape::rows_bytes;
   auto* const scales =
@@ -153,7 +142,7 @@ __global__ void __launch_bounds__(threads, 1)
              (at % 2 == 0 ? of_two.x : of_two.y);
     };
     const std::uint32_t row = tile % tiles_m * tile_m + warp * warp_rows;
-    if constexpr (sizeof(Y) == 2) {
+    if constexpr (sizeof(Y) == 2 && Shape::sums_by_tma) {
       // Sums leave while the next products run.
 #pragma unroll
       for (int part = 0; part < tile_n / 64; ++part) {
@@ -186,12 +175,12 @@ void launch(const CudaContext& context, const Bytes& bytes, const WeightColumns&
   check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes));
   const std::uint32_t k = bytes.layout.k();
   const CUtensorMap s_map = map_matrix(CU_TENSOR_MAP_DATA_TYPE_UINT8, bytes.values.data, output.m,
-                                       k, k, tile_m, depth, swizzle);
+                                       k, k, tile_m, depth, CU_TENSOR_MAP_SWIZZLE_128B);
   const CUtensorMap w_map =
       map_matrix(CU_TENSOR_MAP_DATA_TYPE_UINT8, columns.bytes, columns.n, columns.column_bytes,
-                 columns.column_bytes, tile_n, depth, swizzle);
+                 columns.column_bytes, tile_n, depth, CU_TENSOR_MAP_SWIZZLE_128B);
   CUtensorMap y_map{};
-  if constexpr (sizeof(Y) == 2) {
+  if constexpr (sizeof(Y) == 2 && Shape<tile_n>::sums_by_tma) {
     y_map = map_matrix(output.type == DType::f16 ? CU_TENSOR_MAP_DATA_TYPE_FLOAT16
                                                  : CU_TENSOR_MAP_DATA_TYPE_BFLOAT16,
                        output.data, output.m, output.n, std::uint64_t{output.n} * sizeof(Y),
@@ -215,7 +204,7 @@ int choose_columns(const OutputView& output, std::uint64_t multiprocessors) {
   };
   int best = 0;
   double least = 0;
-  for (const Option& option : {Option{256, 1}, {128, 1.2}, {64, 1.7}}) {
+  for (const Option& option : {Option{256, 1}, {128, 1.05}, {64, 1.7}}) {
     const std::uint64_t tiles = ceil_div(output.m, tile_m) * ceil_div(output.n, option.tile_n);
     const double time =
         static_cast<double>(ceil_div(tiles, multiprocessors)) * option.tile_n * option.slowness;

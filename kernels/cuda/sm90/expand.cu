@@ -190,7 +190,11 @@ void expand_on_hopper(const CudaContext& context, const Bytes& bytes, const Weig
     check(cudaMemsetAsync(output.data, 0, output.bytes(), context.stream));
     return;
   }
-  expand_resident(context, bytes, weights, output, config.tile_n);
+  if (config.tile_m == 64) {
+    expand_resident(context, bytes, weights, output, config.tile_n);
+  } else {
+    expand_byte_tiles(context, bytes, weights, output, config.tile_n);
+  }
 }
 
 }  // namespace spiketune::cuda

@@ -48,6 +48,17 @@ __device__ inline uint2 load_words(std::uint32_t at) {
   return words;
 }
 
+/// The same of 16 bytes.
+__device__ inline uint4 load_pieces(std::uint32_t at) {
+  uint4 words = {};
+#if SPIKETUNE_SM90
+  asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(words.x), "=r"(words.y), "=r"(words.z), "=r"(words.w)
+               : "r"(at));
+#endif
+  return words;
+}
+
 /// describe_rows() from its lower half; the upper one is a constant, and sums of 32 bits can be in
 /// uniform registers.
 [[nodiscard]] __device__ inline std::uint64_t rows_descriptor(std::uint32_t lower) {
@@ -297,6 +308,10 @@ inline CUtensorMap map_weights(const Bytes&, const WeightView& weights) {
 /// The product with tiles of 256 × 128.
 void expand_tall(const CudaContext& context, const Bitmap& bitmap, const WeightView& weights,
                  const OutputView& output);
+
+/// The product of bytes with tiles of 128 rows and 64 or 128 columns. M is below 2³¹.
+void expand_byte_tiles(const CudaContext& context, const Bytes& bytes, const WeightView& weights,
+                       const OutputView& output, int tile_n);
 
 /// The product with tiles of 256 × 64, K in two parts.
 void expand_split(const CudaContext& context, const Bitmap& bitmap, const WeightView& weights,
