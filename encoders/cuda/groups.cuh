@@ -31,8 +31,8 @@ template <DType storage>
 inline constexpr bool packs_octets = bits_of(storage) >= 8;
 
 template <DType storage>
-struct alignas(32) GroupCrewMember {
-  /// Input of the next strip: [8 rows][lane], or its packed rows. Copies fill whole sectors.
+struct alignas(64) GroupCrewMember {  // of whole lines two blocks would have room, of these three
+  /// Input of the next strip: [8 rows][lane], or its packed rows.
   uint4 raw[packs_octets<storage> ? 256 : group_words<storage> / 4];
   GroupSlot<storage> slots[strip_slots];
   std::uint16_t staged[32 * most_places + 8];

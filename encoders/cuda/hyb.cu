@@ -29,8 +29,8 @@ struct alignas(16) HybSlot : StripMemory<storage> {
 };
 
 template <DType input, DType storage>
-struct alignas(32) HybCrewMember {
-  uint4 raw[32 * lane_pieces<input>];  ///< what comes next of the input, in whole sectors
+struct alignas(Line) HybCrewMember {
+  uint4 raw[32 * lane_pieces<input>];  ///< what comes next of the input
   HybSlot<storage> slots[strip_slots];
   std::uint32_t starts[strip_words<storage> + 1];
   alignas(16) std::uint16_t staged[strip_window<storage> + 8];
