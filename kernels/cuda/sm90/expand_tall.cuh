@@ -21,7 +21,7 @@
 ///
 /// and for words by TMA, which sees rows as [at_once of times][positions]:
 ///
-///   static constexpr std::uint32_t positions, at_once;  of a part of a tile; their product is tile_m
+///   static constexpr std::uint32_t positions, at_once;  of a tile; their product is tile_m
 ///   rows()                       how positions and times lie in memory
 ///   row_in_tile(warp, lane, i)   of row(tile, part, i); lanes / 4 have neighbouring ones
 
@@ -234,7 +234,8 @@ __global__ void __launch_bounds__(threads, 1)
   // Where no tile follows, no sums are put away beside products. While the second warpgroup has not
   // begun, the first one goes no further than there are buffers for words.
   const bool follows = tiles > gridDim.x || out.parts() > 1;
-  Apart apart(warp / 4, follows ? std::min(std::uint32_t{box_steps_apart<Out>}, boxes * steps - 1) : 0);
+  Apart apart(warp / 4,
+              follows ? std::min(std::uint32_t{box_steps_apart<Out>}, boxes * steps - 1) : 0);
   std::uint32_t part = 0;
   for (std::uint32_t tile = blockIdx.x; tile < tiles;) {
     Sums sums = {};
