@@ -21,9 +21,9 @@
 ///
 /// and for words by TMA, which sees rows as [at_once of times][positions]:
 ///
-///   static constexpr std::uint32_t positions, at_once;  of a part of a tile; their product is
-///   tile_m rows()                       how positions and times lie in memory row_in_tile(warp,
-///   lane, i)   of row(tile, part, i); lanes / 4 have neighbouring ones
+///   static constexpr std::uint32_t positions, at_once;  of a tile; their product is tile_m
+///   rows()                       how positions and times lie in memory
+///   row_in_tile(warp, lane, i)   of row(tile, part, i); lanes / 4 have neighbouring ones
 
 #include <cuda.h>
 

@@ -18,6 +18,7 @@
 
 #include "spiketune/core/cuda/check.hpp"
 #include "spiketune/core/error.hpp"
+#include "spiketune/kernels/cuda/sm90/expand.cuh"
 #include "spiketune/kernels/cuda/sm90/residual_tile.cuh"
 #include "spiketune/kernels/cuda/sm90/ring.cuh"
 #include "spiketune/kernels/cuda/sm90/slot_source.cuh"
@@ -33,11 +34,9 @@ constexpr int consumer_warps = 8;
 constexpr std::uint32_t residual_warps = 7;
 constexpr int consumer_registers = 208;
 constexpr int other_registers = 48;
-constexpr int depth = 64;  // columns of S, rows of W, per step
 
 constexpr int tile_n = 128;
 static_assert(tile_n == ResidualTile::columns);
-constexpr std::uint32_t stage_bytes = depth * tile_n * 2;
 /// As many as leave room for words of slots and the sums of the residual.
 template <int blocks>
 constexpr std::uint32_t stages = blocks > 1 ? 4 : 8;
@@ -90,7 +89,7 @@ __global__ void __launch_bounds__(hopper_threads, 1)
   const Ring ring(full_states, empty_states);
   const Ring slot_ring(slots_full_states, slots_empty_states);
   std::uint8_t* buffers = shared + bytes_to_buffers(shared_address(shared));
-  std::uint8_t* slot_buffers = buffers + stages<blocks> * stage_bytes;
+  std::uint8_t* slot_buffers = buffers + stages<blocks> * stage_bytes<tile_n>;
   const ResidualTile residual(
       reinterpret_cast<float*>(slot_buffers + SlotBuffers::count * slot_bytes<blocks>),
       occupied_rows);
@@ -103,7 +102,7 @@ __global__ void __launch_bounds__(hopper_threads, 1)
   const std::uint64_t m = format.layout.m();
   const Tiles<tile_m> tiles(m, n);
   const std::uint32_t steps = (format.words_per_row + 1) / 2;
-  const std::uint32_t warp = threadIdx.x / 32;
+  const std::uint32_t warp = __shfl_sync(~0u, threadIdx.x / 32, 0);  // uniform, the compiler sees
   const std::uint32_t lane = threadIdx.x % 32;
   const std::uint32_t first_tile = blockIdx.x;
   const std::uint32_t tile_step = gridDim.x;
@@ -129,8 +128,8 @@ __global__ void __launch_bounds__(hopper_threads, 1)
               slot_turn.advance();
             }
             ring.empty.wait(turn.stage, turn.parity ^ 1);
-            ring.full.arrive_expecting(turn.stage, stage_bytes);
-            copy_rows<tile_n>(buffers + turn.stage * stage_bytes, maps.w, column, step * depth,
+            ring.full.arrive_expecting(turn.stage, stage_bytes<tile_n>);
+            copy_rows<tile_n>(buffers + turn.stage * stage_bytes<tile_n>, maps.w, column, step * depth,
                               ring.full.at(turn.stage));
           }
         }
@@ -151,7 +150,8 @@ __global__ void __launch_bounds__(hopper_threads, 1)
     }
   } else {
     take_registers<consumer_registers>();
-    const std::uint64_t described = describe_rows(buffers);
+    const std::uint32_t described =
+        __shfl_sync(~0u, static_cast<std::uint32_t>(describe_rows(buffers)), 0);
     const std::uint32_t group = warp / 4;
     Turn turn(stages<blocks>);
     const auto release_previous = [&] {  // the buffer of the step before
@@ -174,13 +174,15 @@ __global__ void __launch_bounds__(hopper_threads, 1)
         ring.full.wait(turn.stage, turn.parity);
         keep_before_products(now);
         begin_products();
-        const std::uint64_t b = described + turn.stage * (stage_bytes >> 4);
+        const std::uint32_t b = described + turn.stage * (stage_bytes<tile_n> >> 4);
 #pragma unroll
         for (int i = 0; i < 2; ++i) {
 #pragma unroll
           for (int block = 0; block < blocks; ++block) {
-            multiply_sparse<W, tile_n>(sums[block], now.slots[block][i], b + 2 * i * sixteen_rows,
-                                       now.metadata[block][i]);
+            multiply_sparse<W, tile_n>(
+                sums[block], now.slots[block][i],
+                rows_descriptor(b + static_cast<std::uint32_t>(2 * i * sixteen_rows)),
+                now.metadata[block][i]);
           }
         }
         commit_products();
@@ -247,7 +249,7 @@ template <class W, class Y, int blocks, bool staged>
 void launch(const CudaContext& context, const TwoFour& format, const WeightView& weights,
             const OutputView& output) {
   constexpr int tile_m = 128 * blocks;
-  constexpr int bytes = stages<blocks> * stage_bytes + SlotBuffers::count * slot_bytes<blocks> +
+  constexpr int bytes = stages<blocks> * stage_bytes<tile_n> + SlotBuffers::count * slot_bytes<blocks> +
                         residual_bytes<blocks> + buffer_alignment;
   const auto kernel = sparse_wgmma<W, Y, blocks, staged>;
   check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
