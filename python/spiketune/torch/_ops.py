@@ -305,7 +305,8 @@ def rounded(weight: Tensor, bits: int) -> Tensor:
     """W [N, ...] as spiketune.quantize() rounds it, a scale for each of N, with the gradient of W as it was."""
     top = 127.0 if bits == 8 else 7.0
     values = weight.detach().float()
-    scale = values.abs().amax(tuple(range(1, weight.dim())), keepdim=True) / top
+    largest = values.abs().amax(tuple(range(1, weight.dim())), keepdim=True)
+    scale = largest / torch.full_like(largest, top)  # PyTorch multiplies by 1 / a number on CUDA: halves would round elsewhere
     scale = torch.where(scale > 0, scale, 1.0)
     integers = (values / scale).round().clamp(-top, top)
     return weight + ((scale * integers).to(weight.dtype) - weight).detach()
