@@ -178,28 +178,38 @@ void add_expand(std::vector<Work>& work, const Product& product, const json& con
   work.push_back({"Y of whole tiles", cut.outputs + outputs_of(product, dealt)});
 }
 
-/// Bytes to tensor cores: strips alone.
+/// Bytes to tensor cores, as kernels/cuda/expand.cu cuts it.
 void add_expand_bytes(std::vector<Work>& work, const Product& product, const json& config) {
+  const double tile_m = option(config, "tile_m", 0);
   const double tile_n = option(config, "tile_n", 0);
-  Strips best;
+  Tiles best{128, 128, 1};
   double least = std::numeric_limits<double>::infinity();
-  for (const double columns : {128.0, 64.0}) {
-    if (tile_n != 0 && tile_n != columns) continue;
-    const Strips strips = cut_into_strips(product, columns, false);
-    if (strips.columns == 0) continue;
-    const double time = strips.busiest * columns * (columns == 128 ? 1.08 : 1.3);
+  for (const Tiles& tiles :
+       {Tiles{128, 128, 1}, Tiles{128, 64, 1.4}, Tiles{64, 128, 1.1}, Tiles{64, 64, 1.4}}) {
+    if (tile_m != 0 && tile_m != tiles.rows) continue;
+    if (tile_n != 0 && tile_n != tiles.columns) continue;
+    const bool strips = tiles.rows == 64;
+    if (strips && !holds_weights(product.k, tiles.columns)) continue;
+    const double turns =
+        strips ? cut_into_strips(product, tiles.columns, false).busiest : turns_of(product, tiles);
+    const double time = turns * tiles.rows * tiles.columns * tiles.slowness;
     if (time < least) {
-      best = strips;
+      best = tiles;
       least = time;
     }
   }
-  const double across = best.columns == 0 ? 1 : std::ceil(product.n / best.columns);
+  const bool strips = best.rows == 64;
+  const Cut cut = strips ? Cut{} : cut_into(product, best);
+  const Strips dealt = strips ? cut_into_strips(product, best.columns, false) : Strips{};
   work.push_back({"S (M·K)", product.elements()});
-  work.push_back({"S for each column of tiles", product.elements() * (across - 1)});
-  work.push_back({"strips in turns (M·K·N)", products_of(product, best)});
-  work.push_back({"steps of K of strips", kilo * best.turns * product.k});
-  work.push_back({"W into shared memory", kilo * product.k * best.columns / 64});
-  work.push_back({"Y of whole tiles", outputs_of(product, best)});
+  work.push_back({"S for each column of tiles",
+                  product.elements() * (std::ceil(product.n / best.columns) - 1)});
+  work.push_back({"tiles in turns (M·K·N)", cut.products});
+  work.push_back({"strips in turns (M·K·N)", products_of(product, dealt)});
+  work.push_back({"steps of K", cut.steps});
+  work.push_back({"steps of K of strips", kilo * dealt.turns * product.k});
+  work.push_back({"W into shared memory", strips ? kilo * product.k * best.columns / 64 : 0});
+  work.push_back({"Y of whole tiles", cut.outputs + outputs_of(product, dealt)});
 }
 
 /// Whether expand_imma takes strips: as ExpandImma::why_invalid() with tile_m 64.
@@ -425,7 +435,7 @@ bool can_run(const std::string& format, const std::string& kernel, const json& c
   const auto tile_n = static_cast<int>(option(config, "tile_n", 0));
   if (kernel == "expand_imma") return tile_m != 64 || takes_byte_strips(problem.k, tile_n);
   if (kernel != "expand_mma") return true;
-  const bool keeps_weights = format == "bytes" || tile_m == 64;
+  const bool keeps_weights = tile_m == 64;
   if (option(config, "split", 0) == 2 && std::fmod(std::ceil(problem.k / 32.0), 2) != 0) {
     return false;
   }

@@ -284,7 +284,10 @@ __global__ void __launch_bounds__(hopper_threads, 1)
       shared_address(words) +
       (warp / 4 * 64 * blocks + warp % 4 * warp_rows + lane / 4) * box_bytes;
   const std::uint32_t swizzle = lane / 4 * 16;
-  Apart apart(warp / 4, tiles > gridDim.x ? box_steps_apart : 0);
+  // While the second warpgroup has not begun, the first one goes no further than there are buffers
+  // for words.
+  Apart apart(warp / 4,
+              tiles > gridDim.x ? std::min(std::uint32_t{box_steps_apart}, boxes * steps - 1) : 0);
   for (std::uint32_t tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
     Sum sums[blocks][tile_n / 2] = {};
     std::uint32_t operands[2][blocks][4];

@@ -129,8 +129,8 @@ __global__ void __launch_bounds__(hopper_threads, 1)
             }
             ring.empty.wait(turn.stage, turn.parity ^ 1);
             ring.full.arrive_expecting(turn.stage, stage_bytes<tile_n>);
-            copy_rows<tile_n>(buffers + turn.stage * stage_bytes<tile_n>, maps.w, column, step * depth,
-                              ring.full.at(turn.stage));
+            copy_rows<tile_n>(buffers + turn.stage * stage_bytes<tile_n>, maps.w, column,
+                              step * depth, ring.full.at(turn.stage));
           }
         }
       }
@@ -249,8 +249,9 @@ template <class W, class Y, int blocks, bool staged>
 void launch(const CudaContext& context, const TwoFour& format, const WeightView& weights,
             const OutputView& output) {
   constexpr int tile_m = 128 * blocks;
-  constexpr int bytes = stages<blocks> * stage_bytes<tile_n> + SlotBuffers::count * slot_bytes<blocks> +
-                        residual_bytes<blocks> + buffer_alignment;
+  constexpr int bytes = stages<blocks> * stage_bytes<tile_n> +
+                        SlotBuffers::count * slot_bytes<blocks> + residual_bytes<blocks> +
+                        buffer_alignment;
   const auto kernel = sparse_wgmma<W, Y, blocks, staged>;
   check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
   int multiprocessors = 0;
