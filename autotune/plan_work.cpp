@@ -178,9 +178,14 @@ void add_expand(std::vector<Work>& work, const Product& product, const json& con
   work.push_back({"Y of whole tiles", cut.outputs + outputs_of(product, dealt)});
 }
 
+/// Of bytes: reports of before there were tiles have none, and strips.
+double tile_m_of_bytes(const json& config) {
+  return option(config, "tile_m", 64);
+}
+
 /// Bytes to tensor cores, as kernels/cuda/expand.cu cuts it.
 void add_expand_bytes(std::vector<Work>& work, const Product& product, const json& config) {
-  const double tile_m = option(config, "tile_m", 0);
+  const double tile_m = tile_m_of_bytes(config);
   const double tile_n = option(config, "tile_n", 0);
   Tiles best{128, 128, 1};
   double least = std::numeric_limits<double>::infinity();
@@ -435,7 +440,7 @@ bool can_run(const std::string& format, const std::string& kernel, const json& c
   const auto tile_n = static_cast<int>(option(config, "tile_n", 0));
   if (kernel == "expand_imma") return tile_m != 64 || takes_byte_strips(problem.k, tile_n);
   if (kernel != "expand_mma") return true;
-  const bool keeps_weights = tile_m == 64;
+  const bool keeps_weights = (format == "bytes" ? tile_m_of_bytes(config) : tile_m) == 64;
   if (option(config, "split", 0) == 2 && std::fmod(std::ceil(problem.k / 32.0), 2) != 0) {
     return false;
   }

@@ -58,6 +58,9 @@ TEST(PlanWork, SomeShapesAreNotTaken) {
   const json config = {{"tile_n", 0}};
   EXPECT_TRUE(can_run("bytes", "expand_mma", config, problem_of(256, 1792, 64)));
   EXPECT_FALSE(can_run("bytes", "expand_mma", config, problem_of(256, 1808, 64)));  // W too large
+  const json tiles = {{"tile_m", 0}, {"tile_n", 0}};
+  EXPECT_TRUE(can_run("bytes", "expand_mma", tiles, problem_of(256, 1808, 64)));
+  EXPECT_FALSE(can_run("bytes", "expand_mma", tiles, problem_of(256, 1800, 64)));
   EXPECT_FALSE(can_run("bytes", "expand_mma", config, problem_of(256, 1000, 64)));
   EXPECT_FALSE(can_run("bytes", "expand_mma", config, problem_of(256, 512, 60)));
   EXPECT_FALSE(can_run("bitmap", "expand_mma", {{"tile_m", 64}}, problem_of(256, 2048, 64)));
