@@ -14,6 +14,7 @@
 #include "spiketune/core/error.hpp"
 #include "spiketune/kernels/cuda/expand.cuh"
 #include "spiketune/kernels/cuda/fire_rows.cuh"
+#include "spiketune/kernels/cuda/imma.cuh"
 #include "spiketune/kernels/cuda/mma.cuh"
 #include "spiketune/kernels/cuda/types.cuh"
 
@@ -21,10 +22,8 @@ namespace spiketune {
 namespace cuda {
 namespace {
 
-constexpr int imma_threads = 256;
-constexpr std::uint32_t imma_rows = 128;
-constexpr std::uint32_t imma_columns = 64;
-constexpr std::uint32_t pieces = ByteColumns::step_rows / 16;  // of a column
+using imma::pieces;
+static_assert(ByteColumns::step_rows == imma::step_rows);
 
 /// A thread makes the bytes of a step of one column.
 __global__ void order_weights(const WeightView w, const ByteColumns to) {
@@ -47,54 +46,13 @@ __global__ void order_weights(const WeightView w, const ByteColumns to) {
   }
 }
 
-/// Where 16 bytes of a tile of W are: the pieces of a column change places with it, so that the
-/// same piece of eight columns lies in all banks.
-__device__ std::uint32_t piece_of(std::uint32_t column, std::uint32_t piece) {
-  return column * pieces + (piece ^ column / 2 % pieces);
-}
-
 __device__ void fetch_step(uint4* tile, const ByteColumns& weights, std::uint32_t step,
                            std::uint32_t n0) {
   const auto* from = reinterpret_cast<const uint4*>(weights.bytes + weights.index(step, n0));
-  for (std::uint32_t i = threadIdx.x; i < imma_columns * pieces; i += imma_threads) {
-    __pipeline_memcpy_async(tile + piece_of(i / pieces, i % pieces), from + i, 16);
+  for (std::uint32_t i = threadIdx.x; i < imma::tile_n * pieces; i += imma::threads) {
+    __pipeline_memcpy_async(tile + imma::piece_of(i / pieces, i % pieces), from + i, 16);
   }
   __pipeline_commit();
-}
-
-/// d += a · b of bytes, a of them 0 or 1.
-__device__ void multiply_bytes(std::int32_t (&d)[4], const std::uint32_t (&a)[4],
-                               const std::uint32_t (&b)[2]) {
-  mma_m16n8k32(d, a, b[0], b[1]);
-}
-/// The same with b in e4m3, d in 2⁻⁸: the bits of e4m3, moved, are a number of f16. Which columns
-/// of S the halves of an operand are does not matter, as long as both operands agree.
-__device__ void multiply_bytes(float (&d)[4], const std::uint32_t (&a)[4],
-                               const std::uint32_t (&b)[2]) {
-#pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    const auto spread = [](std::uint32_t bytes, int pair) {
-      return __byte_perm(bytes, 0, pair == 0 ? 0x4140 : 0x4342);
-    };
-    std::uint32_t ones[4];
-    std::uint32_t w[2];
-#pragma unroll
-    for (int pair = 0; pair < 2; ++pair) {
-      ones[2 * pair] = spread(a[2 * half], pair) * 0x3c00u;
-      ones[2 * pair + 1] = spread(a[2 * half + 1], pair) * 0x3c00u;
-      const std::uint32_t bytes = spread(b[half], pair);
-      w[pair] = (bytes & 0x00800080u) << 8 | (bytes & 0x007f007fu) << 7;
-    }
-    mma_m16n8k16<Half>(d, ones, w[0], w[1]);
-  }
-}
-
-/// What to multiply such sums with.
-__device__ float unit_of(std::int32_t) {
-  return 1.0f;
-}
-__device__ float unit_of(float) {
-  return 256.0f;
 }
 
 /// Rows of Y, one after the other: sums times the scales of their columns.
@@ -106,41 +64,19 @@ struct ScaledRows {
   std::uint64_t m;
   std::uint32_t n;
 
-  [[nodiscard]] std::uint64_t tiles_m() const { return ceil_div(m, imma_rows); }
+  [[nodiscard]] std::uint64_t tiles_m() const { return ceil_div(m, imma::tile_m); }
   [[nodiscard]] __device__ std::uint32_t parts() const { return 1; }
   [[nodiscard]] __device__ Steps steps(const Bitmap& bitmap) const {
-    return {bitmap, std::uint64_t{blockIdx.x} * imma_rows, imma_rows / 64};
+    return {bitmap, std::uint64_t{blockIdx.x} * imma::tile_m, imma::tile_m / 64};
   }
   [[nodiscard]] __device__ std::uint64_t row(std::uint32_t, int below) const {
-    return std::uint64_t{blockIdx.x} * imma_rows + threadIdx.x / 32 * 16 + threadIdx.x % 32 / 4 +
+    return std::uint64_t{blockIdx.x} * imma::tile_m + threadIdx.x / 32 * 16 + threadIdx.x % 32 / 4 +
            8 * below;
   }
-  __device__ void put(const Sum (&sums)[imma_columns / 8][4], std::uint32_t part,
+  __device__ void put(const Sum (&sums)[imma::tile_n / 8][4], std::uint32_t part,
                       std::uint32_t first_column) const {
-    const bool paired = n % 2 == 0 && reinterpret_cast<std::uintptr_t>(y) % (2 * sizeof(Y)) == 0;
-#pragma unroll
-    for (std::uint32_t i = 0; i < imma_columns / 8; ++i) {
-      const std::uint32_t column = first_column + 8 * i + threadIdx.x % 4 * 2;
-      if (column >= n) continue;
-      const bool both = column + 1 < n;
-      const float unit = unit_of(Sum{});
-      const float left = unit * (scales == nullptr ? 1.0f : scales[column]);
-      const float right = unit * (scales == nullptr || !both ? 1.0f : scales[column + 1]);
-#pragma unroll
-      for (int below = 0; below < 2; ++below) {
-        if (row(part, below) >= m) continue;
-        const Vector<Y, 2> out = {
-            {from_float<Y>(left * static_cast<float>(sums[i][2 * below])),
-             from_float<Y>(right * static_cast<float>(sums[i][2 * below + 1]))}};
-        Y* to = y + row(part, below) * n + column;
-        if (paired) {
-          *reinterpret_cast<Vector<Y, 2>*>(to) = out;
-        } else {
-          to[0] = out.at[0];
-          if (both) to[1] = out.at[1];
-        }
-      }
-    }
+    imma::put_scaled(
+        sums, [&](int below) { return row(part, below); }, m, n, first_column, scales, y);
   }
 };
 
@@ -151,14 +87,14 @@ struct Fire : FireRows<steps_at_once> {
 };
 
 template <class Out>
-__global__ void __launch_bounds__(imma_threads)
+__global__ void __launch_bounds__(imma::threads)
     expand_imma(const __grid_constant__ Bitmap bitmap, const ByteColumns weights,
                 const __grid_constant__ Out out, std::uint32_t n) {
-  __shared__ uint4 tiles[2][imma_columns * pieces];
+  __shared__ uint4 tiles[2][imma::tile_n * pieces];
   const std::uint32_t lane = threadIdx.x % 32;
   std::uint32_t part = 0;
-  for (std::uint32_t n0 = blockIdx.y * imma_columns; n0 < n;) {
-    typename Out::Sum sums[imma_columns / 8][4] = {};
+  for (std::uint32_t n0 = blockIdx.y * imma::tile_n; n0 < n;) {
+    typename Out::Sum sums[imma::tile_n / 8][4] = {};
     Steps steps = out.steps(bitmap);
     std::uint32_t step = steps.next();
     const RowWords<2> rows(bitmap, [&](int below) { return out.row(part, below); });
@@ -185,27 +121,14 @@ __global__ void __launch_bounds__(imma_threads)
       }
       __pipeline_wait_prior(1);
       __syncthreads();
-#pragma unroll
-      for (std::uint32_t half = 0; half < 2; ++half) {
-#pragma unroll
-        for (std::uint32_t i = 0; i < 8; ++i) {
-          const std::uint32_t column = 8 * i + lane / 4;
-          std::uint32_t b[2];
-#pragma unroll
-          for (std::uint32_t q = 0; q < 2; ++q) {
-            b[q] = reinterpret_cast<const std::uint32_t*>(tiles[turn] +
-                                                          piece_of(column, 2 * half + q))[lane % 4];
-          }
-          multiply_bytes(sums[i], operands[half], b);
-        }
-      }
+      imma::multiply_step(sums, operands, tiles[turn]);
       __syncthreads();
       step = next;
     }
     out.put(sums, part, n0);
     if (++part == out.parts()) {
       part = 0;
-      n0 += gridDim.y * imma_columns;
+      n0 += gridDim.y * imma::tile_n;
     }
   }
 }
@@ -214,8 +137,8 @@ template <class Out>
 void launch(const CudaContext& context, const Bitmap& bitmap, const ByteColumns& columns,
             std::uint32_t n, const Out& out) {
   const dim3 grid(static_cast<unsigned>(out.tiles_m()),
-                  static_cast<unsigned>(std::min<std::uint64_t>(ceil_div(n, imma_columns), 65535)));
-  expand_imma<Out><<<grid, imma_threads, 0, context.stream>>>(bitmap, columns, out, n);
+                  static_cast<unsigned>(std::min<std::uint64_t>(ceil_div(n, imma::tile_n), 65535)));
+  expand_imma<Out><<<grid, imma::threads, 0, context.stream>>>(bitmap, columns, out, n);
   check_launch();
 }
 
@@ -244,8 +167,8 @@ bool leaves_in_pieces(const WeightView& weights, const OutputView& output) {
 
 void spmm_lif_of_bytes(const CudaContext& context, const Bitmap& bitmap, const ByteColumns& columns,
                        const WeightView& weights, const FireTask& task) {
-  static_assert(mma::tile_m == imma_rows && mma::tile_n == imma_columns &&
-                mma::threads == imma_threads);
+  static_assert(mma::tile_m == imma::tile_m && mma::tile_n == imma::tile_n &&
+                mma::threads == imma::threads);
   task.out.shape.timesteps == 1 ? launch(context, bitmap, columns, weights.n, Fire<1>{{task}})
                                 : launch(context, bitmap, columns, weights.n, Fire<2>{{task}});
 }
