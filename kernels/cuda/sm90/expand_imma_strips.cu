@@ -34,6 +34,14 @@ constexpr std::uint32_t box_bytes = warp_rows * 128;
 template <int tile_n>
 inline constexpr std::uint32_t step_bytes = ByteColumns::step_rows* tile_n;
 
+/// Until `count`, in shared memory, is that much: a count and not a phase of a barrier, of which
+/// those that come late take one for another.
+__device__ void wait_for_count(const std::uint32_t& count, std::uint32_t least) {
+  const volatile std::uint32_t& now = count;
+  while (now < least) {
+  }
+}
+
 /// S in strips, and how they are dealt out among the blocks of a column of tiles.
 struct Strips {
   const std::uint8_t* words;
@@ -68,11 +76,10 @@ __global__ void __launch_bounds__(128 * groups<tile_n>, 1)
   extern __shared__ std::uint8_t shared[];
   __shared__ std::uint64_t w_states[most_steps];
   __shared__ std::uint64_t word_states[warps];
-  __shared__ std::uint64_t turn_states[at_once<tile_n>];
+  __shared__ std::uint32_t ended[groups<tile_n>];  // strips whose products have, of each warp
   __shared__ float scales[tile_n];
   const CopyBarriers w_full(w_states);
   const CopyBarriers words_full(word_states);
-  const CopyBarriers turns(turn_states);
   std::uint8_t* const weights = shared + bytes_to_buffers(shared_address(shared));
   const std::uint32_t warp = __shfl_sync(~0u, threadIdx.x / 32, 0);  // uniform, the compiler sees
   const std::uint32_t group = warp / 4;
@@ -119,7 +126,7 @@ __global__ void __launch_bounds__(128 * groups<tile_n>, 1)
   };
   if (lane == 0) {
     words_full.init(warp, 1);
-    if (warp < at_once<tile_n>) turns.init(warp, 4);
+    if (warp < groups<tile_n>) ended[warp] = 0;
     for (std::uint32_t i = warp; i < strips.steps; i += warps) w_full.init(i, 1);
     fence_barriers();
   }
@@ -162,7 +169,8 @@ __global__ void __launch_bounds__(128 * groups<tile_n>, 1)
     uint2 now[2];
     load(0, now);
     if (at_once<tile_n> < groups<tile_n> && i >= at_once<tile_n>) {
-      turns.wait(i % at_once<tile_n>, (i / at_once<tile_n> - 1) % 2);
+      const std::uint32_t before = i - at_once<tile_n>;
+      wait_for_count(ended[before % groups<tile_n>], 4 * (before / groups<tile_n> + 1));
     }
 #pragma unroll 1
     for (std::uint32_t step = 0; step < strips.steps; ++step) {
@@ -189,7 +197,7 @@ __global__ void __launch_bounds__(128 * groups<tile_n>, 1)
     }
     wait = false;
     __syncwarp();
-    if (at_once<tile_n> < groups<tile_n> && lane == 0) turns.arrive(i % at_once<tile_n>);
+    if (at_once<tile_n> < groups<tile_n> && lane == 0) atomicAdd(&ended[group], 1u);
     const bool more = i + groups<tile_n> < count;
     if (more && strips.staging != 0) copy_words(i + groups<tile_n>);
     wait_for_products<0>();
