@@ -489,7 +489,7 @@ std::string tally_words(const ReportCurves& curves, const Tally& tally,
 /// What dense is where W is quantised: a product in f16, or in 8 bits too where that was measured.
 const char* quantised_dense(const json& points) {
   const bool in_eight_bits = std::any_of(points.begin(), points.end(), [](const json& point) {
-    return text(point, "format") == "dense" && text(child(point, "params"), "type") == "u8" &&
+    return text(point, "format") == "dense" && text(child(point, "config"), "type") == "u8" &&
            text(point, "status") == "ok";
   });
   return in_eight_bits ? "dense in f16 or in 8 bits" : "dense in f16";

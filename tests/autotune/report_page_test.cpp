@@ -268,7 +268,7 @@ TEST(Answer, CountsQuantisedProblemsApart) {
   json eight = report["points"].back();
   eight["format"] = "dense";
   eight["kernel"] = "cublaslt.int8";
-  eight["params"] = {{"type", "u8"}};
+  eight["config"] = {{"type", "u8"}};
   eight["status"] = "ok";
   report["points"].push_back(std::move(eight));
   EXPECT_TRUE(contains(render_markdown(report), "With W quantised (dense in f16 or in 8 bits): "));
