@@ -37,7 +37,13 @@ mkdir -p "$logs"
 rm -f "$logs"/*
 
 say "Running the tests on the GPU"
-"$build/tests/spiketune_gpu_tests" --gtest_brief=1 --gtest_output="json:$logs/gpu.json" | tail -n 60 || true
+# The log has each test as it begins: the last line names one that hangs.
+"$build/tests/spiketune_gpu_tests" --gtest_output="json:$logs/gpu.json" >"$logs/gpu.txt" 2>&1 &
+gpu_tests=$!
+trap 'kill "$gpu_tests" && echo "interrupted; the last lines of $logs/gpu.txt:" && tail -n 5 "$logs/gpu.txt"; exit 130' INT
+wait "$gpu_tests" || true
+trap - INT
+grep -vE '^\[( RUN|       OK|-----)' "$logs/gpu.txt" | tail -n 60
 # Those labelled gpu that are programs of their own.
 ctest --test-dir "$build" --label-regex '^gpu$' --exclude-regex '^gpu$' --output-junit "$PWD/$logs/programs.xml" \
   --output-on-failure | tail -n 40 || true
