@@ -178,6 +178,30 @@ void add_expand(std::vector<Work>& work, const Product& product, const json& con
   work.push_back({"Y of whole tiles", cut.outputs + outputs_of(product, dealt)});
 }
 
+/// The quickest of some ways to cut it, those of 64 rows strips, that config and `takes` (whether
+/// strips of so many columns can be) leave; the first where they leave none.
+template <class Takes, class StripsOf>
+Tiles quickest_or_strips(const Product& product, const json& config, double tile_m,
+                         const std::vector<Tiles>& options, const Takes& takes,
+                         const StripsOf& strips_of) {
+  const double tile_n = option(config, "tile_n", 0);
+  Tiles best = options.front();
+  double least = std::numeric_limits<double>::infinity();
+  for (const Tiles& tiles : options) {
+    if (tile_m != 0 && tile_m != tiles.rows) continue;
+    if (tile_n != 0 && tile_n != tiles.columns) continue;
+    const bool strips = tiles.rows == 64;
+    if (strips && !takes(tiles.columns)) continue;
+    const double turns = strips ? strips_of(tiles.columns).busiest : turns_of(product, tiles);
+    const double time = turns * tiles.rows * tiles.columns * tiles.slowness;
+    if (time < least) {
+      best = tiles;
+      least = time;
+    }
+  }
+  return best;
+}
+
 /// Of bytes: reports of before there were tiles have none, and strips.
 double tile_m_of_bytes(const json& config) {
   return option(config, "tile_m", 64);
@@ -186,26 +210,13 @@ double tile_m_of_bytes(const json& config) {
 /// Bytes to tensor cores, as kernels/cuda/expand.cu cuts it.
 void add_expand_bytes(std::vector<Work>& work, const Product& product, const json& config) {
   const double tile_m = tile_m_of_bytes(config);
-  const double tile_n = option(config, "tile_n", 0);
-  Tiles best{128, 128, 1};
-  double least = std::numeric_limits<double>::infinity();
-  for (const Tiles& tiles :
-       {Tiles{128, 128, 1}, Tiles{128, 64, 1.4}, Tiles{64, 128, 1.1}, Tiles{64, 64, 1.4}}) {
-    if (tile_m != 0 && tile_m != tiles.rows) continue;
-    if (tile_n != 0 && tile_n != tiles.columns) continue;
-    const bool strips = tiles.rows == 64;
-    if (strips && !holds_weights(product.k, tiles.columns)) continue;
-    const double turns =
-        strips ? cut_into_strips(product, tiles.columns, false).busiest : turns_of(product, tiles);
-    const double time = turns * tiles.rows * tiles.columns * tiles.slowness;
-    if (time < least) {
-      best = tiles;
-      least = time;
-    }
-  }
+  const auto strips_of = [&](double columns) { return cut_into_strips(product, columns, false); };
+  const Tiles best = quickest_or_strips(
+      product, config, tile_m, {{128, 128, 1}, {128, 64, 1.4}, {64, 128, 1.1}, {64, 64, 1.4}},
+      [&](double columns) { return holds_weights(product.k, columns); }, strips_of);
   const bool strips = best.rows == 64;
   const Cut cut = strips ? Cut{} : cut_into(product, best);
-  const Strips dealt = strips ? cut_into_strips(product, best.columns, false) : Strips{};
+  const Strips dealt = strips ? strips_of(best.columns) : Strips{};
   work.push_back({"S (M·K)", product.elements()});
   work.push_back({"S for each column of tiles",
                   product.elements() * (std::ceil(product.n / best.columns) - 1)});
@@ -225,28 +236,15 @@ bool takes_byte_strips(double k, double columns) {
 
 /// Bits to integer tensor cores, as kernels/cuda/sm90/expand_imma.cu cuts it.
 void add_expand_imma(std::vector<Work>& work, const Product& product, const json& config) {
-  const double tile_m = option(config, "tile_m", 0);
-  const double tile_n = option(config, "tile_n", 0);
   const auto tiled = config.find("tiles");  // the bitmap is: no strips
   const bool in_rows = tiled == config.end() || *tiled != true;
   const auto strips_of = [&](double columns) {
     return cut_into_strips(product, columns, columns == 64 ? 6.0 : columns == 128 ? 4.0 : 3.0);
   };
-  Tiles best{256, 128, 1};
-  double least = std::numeric_limits<double>::infinity();
-  for (const Tiles& tiles : {Tiles{256, 128, 1}, Tiles{128, 64, 1.4}, Tiles{64, 256, 0.6},
-                             Tiles{64, 128, 0.65}, Tiles{64, 64, 0.8}}) {
-    if (tile_m != 0 && tile_m != tiles.rows) continue;
-    if (tile_n != 0 && tile_n != tiles.columns) continue;
-    const bool strips = tiles.rows == 64;
-    if (strips && (!in_rows || !takes_byte_strips(product.k, tiles.columns))) continue;
-    const double turns = strips ? strips_of(tiles.columns).busiest : turns_of(product, tiles);
-    const double time = turns * tiles.rows * tiles.columns * tiles.slowness;
-    if (time < least) {
-      best = tiles;
-      least = time;
-    }
-  }
+  const Tiles best = quickest_or_strips(
+      product, config, option(config, "tile_m", 0),
+      {{256, 128, 1}, {128, 64, 1.4}, {64, 256, 0.6}, {64, 128, 0.65}, {64, 64, 0.8}},
+      [&](double columns) { return in_rows && takes_byte_strips(product.k, columns); }, strips_of);
   const bool strips = best.rows == 64;
   const Cut cut = strips ? Cut{} : cut_into(product, best);
   const Strips dealt = strips ? strips_of(best.columns) : Strips{};
