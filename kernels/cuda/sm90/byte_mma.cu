@@ -144,21 +144,7 @@ __global__ void __launch_bounds__(threads, 1)
     const std::uint32_t row = tile % tiles_m * tile_m + warp * warp_rows;
     if constexpr (sizeof(Y) == 2 && Shape::sums_by_tma) {
       // Sums leave while the next products run.
-#pragma unroll
-      for (int part = 0; part < tile_n / 64; ++part) {
-        stage_columns<Y, 8>([&](int at) { return value(32 * part + at); }, 0,
-                            staging + part * staging_bytes, lane);
-      }
-      fence_shared_writes();
-      __syncwarp();
-      if (lane == 0) {
-#pragma unroll
-        for (int part = 0; part < tile_n / 64; ++part) {
-          if (column + 64 * part >= rows.n) break;
-          copy_box_out(&y_map, column + 64 * part, row, staging + part * staging_bytes);
-        }
-        commit_copies();
-      }
+      send_rows<tile_n, Y>(value, y_map, column, row, rows.n, staging, lane);
     } else {
       store_rows<tile_n>(value, TileRows(rows.y, row, rows.m, column, rows.n), staging, lane);
     }
@@ -181,10 +167,7 @@ void launch(const CudaContext& context, const Bytes& bytes, const WeightColumns&
                  columns.column_bytes, tile_n, depth, CU_TENSOR_MAP_SWIZZLE_128B);
   CUtensorMap y_map{};
   if constexpr (sizeof(Y) == 2 && Shape<tile_n>::sums_by_tma) {
-    y_map = map_matrix(output.type == DType::f16 ? CU_TENSOR_MAP_DATA_TYPE_FLOAT16
-                                                 : CU_TENSOR_MAP_DATA_TYPE_BFLOAT16,
-                       output.data, output.m, output.n, std::uint64_t{output.n} * sizeof(Y),
-                       warp_rows, 64, CU_TENSOR_MAP_SWIZZLE_128B);
+    y_map = map_rows_out(output);
   }
   const std::uint64_t tiles = ceil_div(output.m, tile_m) * ceil_div(output.n, tile_n);
   kernel<<<static_cast<unsigned>(std::min(tiles, multiprocessors)), threads, shared_bytes,

@@ -144,21 +144,7 @@ __global__ void __launch_bounds__(byte_threads, 1)
     const std::uint32_t row = tile % tiles_m * tile_m + warp * warp_rows;
     const std::uint32_t column = tile / tiles_m * tile_n;
     if constexpr (sizeof(Y) == 2) {
-#pragma unroll
-      for (int part = 0; part < tile_n / 64; ++part) {
-        stage_columns<Y, 8>([&](int at) { return value(32 * part + at); }, 0,
-                            staging + part * staging_bytes, lane);
-      }
-      fence_shared_writes();
-      __syncwarp();
-      if (lane == 0) {
-#pragma unroll
-        for (int part = 0; part < tile_n / 64; ++part) {
-          if (column + 64 * part >= n) break;
-          copy_box_out(&y_map, column + 64 * part, row, staging + part * staging_bytes);
-        }
-        commit_copies();
-      }
+      send_rows<tile_n, Y>(value, y_map, column, row, n, staging, lane);
     } else {
       store_rows<tile_n>(value, TileRows(y, row, m, column, n), staging, lane);
     }
@@ -181,9 +167,7 @@ void launch(const CudaContext& context, const Bytes& bytes, const WeightView& we
                                        k, k, tile_m, depth, CU_TENSOR_MAP_SWIZZLE_64B);
   CUtensorMap y_map{};
   if constexpr (sizeof(Y) == 2) {
-    y_map =
-        map_matrix(map_type(weights), output.data, output.m, output.n,
-                   std::uint64_t{output.n} * sizeof(Y), warp_rows, 64, CU_TENSOR_MAP_SWIZZLE_128B);
+    y_map = map_rows_out(output);
   }
   const std::uint64_t tiles = ceil_div(output.m, tile_m) * ceil_div(output.n, tile_n);
   const auto grid =

@@ -281,4 +281,36 @@ __device__ void copy_rows(std::uint8_t* to, const CUtensorMap& map, std::uint32_
   }
 }
 
+/// Y in two bytes for boxes of a warp's rows and 64 columns, as send_rows() sends them.
+inline CUtensorMap map_rows_out(const OutputView& output) {
+  return map_matrix(output.type == DType::f16 ? CU_TENSOR_MAP_DATA_TYPE_FLOAT16
+                                              : CU_TENSOR_MAP_DATA_TYPE_BFLOAT16,
+                    output.data, output.m, output.n, std::uint64_t{output.n} * 2, warp_rows, 64,
+                    CU_TENSOR_MAP_SWIZZLE_128B);
+}
+
+/// Sends 16 rows of a tile from (column, row) on, of Y in two bytes, by TMA, through tile_n / 64
+/// times staging_bytes at a multiple of the swizzle's 1024, which has been read
+/// (wait_until_read()). `value` as for store_rows(). All lanes of the warp call.
+template <int tile_n, class Y, class Value>
+__device__ void send_rows(const Value& value, const CUtensorMap& y_map, std::uint32_t column,
+                          std::uint32_t row, std::uint32_t n, std::uint8_t* staging,
+                          std::uint32_t lane) {
+#pragma unroll
+  for (int part = 0; part < tile_n / 64; ++part) {
+    stage_columns<Y, 8>([&](int at) { return value(32 * part + at); }, 0,
+                        staging + part * staging_bytes, lane);
+  }
+  fence_shared_writes();
+  __syncwarp();
+  if (lane == 0) {
+#pragma unroll
+    for (int part = 0; part < tile_n / 64; ++part) {
+      if (column + 64 * part >= n) break;
+      copy_box_out(&y_map, column + 64 * part, row, staging + part * staging_bytes);
+    }
+    commit_copies();
+  }
+}
+
 }  // namespace spiketune::cuda
