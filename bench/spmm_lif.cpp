@@ -24,11 +24,16 @@ constexpr std::array device_sizes = {Size{{4, 3136, 768}, 3072}, Size{{16, 784, 
                                      Size{{4, 1024, 3072}, 768}};
 constexpr std::array host_sizes = {Size{{4, 256, 256}, 256}};
 
-/// The dense product of the backend's libraries (cuBLASLt, OpenBLAS), or else the project's own.
-const FormatPlugin& dense_product(const Registry& registry) {
+/// The dense product of W's type of the backend's libraries (cuBLASLt, OpenBLAS), or else the
+/// project's own.
+const FormatPlugin& dense_product(const Registry& registry, const EncodedLayout& layout,
+                                  DType type) {
   const FormatPlugin* found = nullptr;
   for (const auto& plugin : registry.plugins()) {
-    if (plugin->name() != Dense::name || !plugin->why_unavailable().empty()) continue;
+    if (plugin->name() != Dense::name || !plugin->why_unavailable().empty() ||
+        plugin->params(layout, type).empty()) {
+      continue;
+    }
     if (found == nullptr || plugin->baseline()) found = plugin.get();
   }
   if (found == nullptr) throw Error(ErrorCode::unsupported, "there is no dense product");
@@ -65,8 +70,8 @@ void layer_benchmark(benchmark::State& state, bench::Machine& machine, const Siz
                 spikes.view().bytes() + ends);
             return;
           }
-          const FormatPlugin& plugin = dense_product(machine.registry);
           const EncodedLayout layout = layout_of(spikes.view(), RowOrder::time_major);
+          const FormatPlugin& plugin = dense_product(machine.registry, layout, type);
           const auto encoding = bench::make_encoding(
               backend, plugin, plugin.params(layout, type).front(), spikes.view(), 0.1);
           OutputView y{nullptr, type, size.shape.m(), size.n, backend.space()};
