@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "spiketune/autotune/plugin.hpp"
+#include "spiketune/core/cuda/fetch.hpp"
 #include "spiketune/core/error.hpp"
 #include "spiketune/encoders/encode.hpp"
 
@@ -52,7 +53,12 @@ class FormatEncoding : public AnyEncoding {
   }
   void post_status(EncodeStatus* to) override {
     count_viewed();
-    copy(context_, to, encoded_->status, sizeof *to);
+    if constexpr (ContextT::space == Space::device) {
+      post(context_, reinterpret_cast<std::uint64_t*>(to),
+           reinterpret_cast<const std::uint64_t*>(encoded_->status), sizeof *to / 8);
+    } else {
+      copy(context_, to, encoded_->status, sizeof *to);
+    }
   }
 
   void decode(const MutableSpikeView& spikes) override {

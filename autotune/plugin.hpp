@@ -50,7 +50,7 @@ class AnyEncoding {
   /// The last encode left the spikes where they were, which are the encoding: it enqueued nothing,
   /// and is not timed but counted as 0.
   [[nodiscard]] virtual bool views() const { return false; }
-  /// Enqueues a copy of the counters to host memory, which is better pinned (allocate_pinned()).
+  /// Enqueues a copy of the counters to pinned host memory (allocate_pinned()).
   virtual void post_status(EncodeStatus* to) = 0;
   /// Counters of the last encode. Synchronises, as do the two below.
   [[nodiscard]] virtual EncodeStatus status() = 0;

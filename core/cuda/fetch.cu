@@ -5,6 +5,7 @@
 
 #include "spiketune/core/buffer.hpp"
 #include "spiketune/core/cuda/check.hpp"
+#include "spiketune/core/cuda/dependent_launch.cuh"
 #include "spiketune/core/error.hpp"
 
 namespace spiketune {
@@ -16,8 +17,13 @@ struct Mailbox {
   std::uint64_t ticket;
 };
 
-__global__ void post(Mailbox* mailbox, const std::uint64_t* from, unsigned words,
-                     std::uint64_t ticket) {
+__global__ void post_words(std::uint64_t* to, const std::uint64_t* from, unsigned words) {
+  cuda::wait_for_primary();
+  if (threadIdx.x < words) to[threadIdx.x] = from[threadIdx.x];
+}
+
+__global__ void post_ticket(Mailbox* mailbox, const std::uint64_t* from, unsigned words,
+                            std::uint64_t ticket) {
   volatile Mailbox* to = mailbox;
   if (threadIdx.x < words) to->words[threadIdx.x] = from[threadIdx.x];
   __syncwarp();
@@ -42,7 +48,7 @@ void fetch(const CudaContext& context, std::uint64_t* to, const std::uint64_t* f
   auto& mailbox = *static_cast<Mailbox*>(memory.data());
   const std::uint64_t ticket = ++last_ticket;
   if (ticket == 1) mailbox.ticket = 0;
-  post<<<1, 32, 0, context.stream>>>(&mailbox, from, words, ticket);
+  post_ticket<<<1, 32, 0, context.stream>>>(&mailbox, from, words, ticket);
   cuda::check_launch();
   // Now and then the stream is asked, which knows of errors.
   while (!arrives(mailbox, ticket, 1 << 14)) {
@@ -53,6 +59,11 @@ void fetch(const CudaContext& context, std::uint64_t* to, const std::uint64_t* f
     break;
   }
   std::copy_n(mailbox.words, words, to);
+}
+
+void post(const CudaContext& context, std::uint64_t* to, const std::uint64_t* from,
+          unsigned words) {
+  cuda::launch_dependent(context, post_words, dim3(1), dim3(32), 0, to, from, words);
 }
 
 }  // namespace spiketune

@@ -1,6 +1,6 @@
 #pragma once
 /// \file
-/// A few words from the device to the host, now.
+/// A few words from the device to the host: now, or as soon as they are there.
 
 #include <cstdint>
 
@@ -16,5 +16,10 @@ inline constexpr unsigned most_fetched_words = 8;
 /// that was enqueued failed, or where the stream is being captured.
 void fetch(const CudaContext& context, std::uint64_t* to, const std::uint64_t* from,
            unsigned words);
+
+/// Enqueues a copy of `words` words, at most most_fetched_words, from the device to pinned memory
+/// (allocate_pinned()), for whoever looks there later: a kernel that begins while the one before it
+/// ends, where copy() holds the stream up for longer. Can be captured.
+void post(const CudaContext& context, std::uint64_t* to, const std::uint64_t* from, unsigned words);
 
 }  // namespace spiketune

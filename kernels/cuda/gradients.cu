@@ -6,11 +6,11 @@
 #include <type_traits>
 
 #include "spiketune/core/cuda/check.hpp"
+#include "spiketune/core/cuda/dependent_launch.cuh"
 #include "spiketune/core/cuda/transpose_bits.cuh"
 #include "spiketune/core/error.hpp"
 #include "spiketune/core/workspace.hpp"
 #include "spiketune/kernels/bitmap.hpp"
-#include "spiketune/kernels/cuda/dependent_launch.cuh"
 #include "spiketune/kernels/cuda/f32_tile.cuh"
 #include "spiketune/kernels/cuda/types.cuh"
 

@@ -15,9 +15,9 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "spiketune/core/cuda/dependent_launch.cuh"
 #include "spiketune/core/workspace.hpp"
 #include "spiketune/formats/csr.hpp"
-#include "spiketune/kernels/cuda/dependent_launch.cuh"
 #include "spiketune/kernels/cuda/slab_sums.cuh"
 
 namespace spiketune::cuda {

@@ -20,7 +20,7 @@
 #include <algorithm>
 
 #include "spiketune/core/cuda/check.hpp"
-#include "spiketune/kernels/cuda/dependent_launch.cuh"
+#include "spiketune/core/cuda/dependent_launch.cuh"
 #include "spiketune/kernels/cuda/slab_sums.cuh"
 #include "spiketune/kernels/cuda/types.cuh"
 

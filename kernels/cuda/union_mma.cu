@@ -15,8 +15,8 @@
 
 #include "spiketune/core/bits.hpp"
 #include "spiketune/core/cuda/check.hpp"
+#include "spiketune/core/cuda/dependent_launch.cuh"
 #include "spiketune/core/error.hpp"
-#include "spiketune/kernels/cuda/dependent_launch.cuh"
 #include "spiketune/kernels/cuda/union_gather.cuh"
 
 namespace spiketune {

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "spiketune/core/cuda/dependent_launch.cuh"
 #include "spiketune/formats/csr.hpp"
-#include "spiketune/kernels/cuda/dependent_launch.cuh"
 #include "spiketune/kernels/cuda/union_units.cuh"
 
 namespace spiketune::cuda {

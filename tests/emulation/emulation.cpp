@@ -17,6 +17,7 @@
 
 #include "spiketune/core/buffer.hpp"
 #include "spiketune/core/cuda/check.hpp"
+#include "spiketune/core/cuda/fetch.hpp"
 #include "spiketune/core/cuda/stream.hpp"
 #include "spiketune/core/error.hpp"
 #include "spiketune/kernels/cuda/bit_planes.cuh"
@@ -442,6 +443,9 @@ void copy(const CudaContext&, void* to, const void* from, std::size_t bytes) {
 }
 void fill(const CudaContext&, void* data, unsigned char value, std::size_t bytes) {
   if (bytes != 0) std::memset(data, value, bytes);
+}
+void post(const CudaContext&, std::uint64_t* to, const std::uint64_t* from, unsigned words) {
+  std::memcpy(to, from, words * sizeof *to);
 }
 void synchronize(const CudaContext&) {}
 

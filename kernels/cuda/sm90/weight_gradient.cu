@@ -13,8 +13,8 @@
 #include <algorithm>
 
 #include "spiketune/core/cuda/check.hpp"
+#include "spiketune/core/cuda/dependent_launch.cuh"
 #include "spiketune/core/error.hpp"
-#include "spiketune/kernels/cuda/dependent_launch.cuh"
 #include "spiketune/kernels/cuda/gradients.cuh"
 #include "spiketune/kernels/cuda/sm90/ring.cuh"
 #include "spiketune/kernels/cuda/sm90/slot_source.cuh"

@@ -1,13 +1,12 @@
 #pragma once
 /// \file
 /// Programmatic dependent launch (CUDA Programming Guide): a kernel that begins, with what it can
-/// do alone, before the one before it in the stream has ended. On GPUs before sm_90 it begins
-/// afterwards, as any other.
+/// do alone, before the one before it in the stream has ended. Where its code was made for GPUs
+/// before sm_90 it begins afterwards, as any other.
 
 #include <cuda_runtime_api.h>
 
 #include <cstddef>
-#include <utility>
 
 #include "spiketune/core/context.hpp"
 #include "spiketune/core/cuda/check.hpp"
@@ -31,12 +30,12 @@ __device__ inline void wait_for_primary() {
 /// Launches the second kernel.
 template <class... Parameters, class... Arguments>
 void launch_dependent(const CudaContext& context, void (*kernel)(Parameters...), dim3 grid,
-                      dim3 block, std::size_t shared_bytes, Arguments&&... arguments) {
+                      dim3 block, std::size_t shared_bytes, const Arguments&... arguments) {
 #if defined(SPIKETUNE_EMULATED)
   kernel<<<grid, block, shared_bytes, context.stream>>>(arguments...);
 #else
-  int major = 0;
-  check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, context.device));
+  cudaFuncAttributes code = {};
+  check(cudaFuncGetAttributes(&code, kernel));
   cudaLaunchAttribute attribute = {};
   attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
   attribute.val.programmaticStreamSerializationAllowed = 1;
@@ -46,8 +45,8 @@ void launch_dependent(const CudaContext& context, void (*kernel)(Parameters...),
   config.dynamicSmemBytes = shared_bytes;
   config.stream = context.stream;
   config.attrs = &attribute;
-  config.numAttrs = major >= 9 ? 1 : 0;
-  check(cudaLaunchKernelEx(&config, kernel, std::forward<Arguments>(arguments)...));
+  config.numAttrs = code.ptxVersion >= 90 ? 1 : 0;  // else it would not wait
+  check(cudaLaunchKernelEx(&config, kernel, Parameters(arguments)...));
 #endif
 }
 
