@@ -75,4 +75,48 @@ void expect_exact_by_each(const CudaContext& context, const Format& encoded,
   EXPECT_GT(ran, 0) << "no config of " << rows << " x " << product.k << " x " << product.n;
 }
 
+/// The same with W in s8, s4 and e4m3: Y in f32 without scales, and in f16 with scales.
+template <class Config, class Format, class Name>
+void expect_exact_quantised(const CudaContext& context, const Format& encoded,
+                            const Logical& spikes, std::uint32_t n, unsigned seed,
+                            const Name& name) {
+  const std::uint32_t k = spikes.shape.k;
+  std::vector<float> scales(n);
+  for (std::uint32_t i = 0; i < n; ++i) scales[i] = 1.0f / static_cast<float>(1 << i % 4);
+  const Buffer device_scales = upload(context, scales.data(), scales.size() * sizeof(float));
+  int ran = 0;
+  for (const DType type : {DType::s8, DType::s4, DType::e4m3}) {
+    const std::vector<float> values = quantised_weights(std::uint64_t{k} * n, type, seed);
+    std::vector<double> expected = oracle(spikes, RowOrder::time_major, values, n);
+    const std::vector<std::byte> stored = to_type(values, type);
+    const Buffer w_memory = upload(context, stored.data(), stored.size());
+    WeightView weights{w_memory.data(), type, k, n, Space::device};
+    for (const DType to : {DType::f32, DType::f16}) {
+      if (to == DType::f16) {
+        weights.scales = static_cast<const float*>(device_scales.data());
+        for (std::size_t i = 0; i < expected.size(); ++i) expected[i] *= scales[i % n];
+      }
+      std::vector<std::byte> y(expected.size() * bits_of(to) / 8);
+      const Buffer y_memory = allocate(context, y.size());
+      const OutputView output{y_memory.data(), to, spikes.shape.m(), n, Space::device};
+      for (const Config& config : Config::all()) {
+        if (!config.why_invalid(encoded.layout, weights, output).empty()) continue;
+        SCOPED_TRACE(::testing::Message()
+                     << spikes.shape.m() << " x " << k << " x " << n << ", " << to_string(type)
+                     << " to " << to_string(to) << ", " << name(config));
+        ++ran;
+        const Buffer workspace =
+            allocate(context, spmm_workspace_bytes(context, encoded, weights, output, config));
+        prepare(context, weights, config, workspace.workspace());
+        fill(context, y_memory.data(), 0xff, y_memory.bytes());
+        spmm(context, encoded, weights, output, config, workspace.workspace());
+        copy(context, y.data(), y_memory.data(), y_memory.bytes());
+        synchronize(context);
+        EXPECT_EQ(count_wrong(expected, {y.data(), to, expected.size()}), 0u);
+      }
+    }
+  }
+  EXPECT_GT(ran, 0) << "no config of " << spikes.shape.m() << " x " << k << " x " << n;
+}
+
 }  // namespace spiketune::test
