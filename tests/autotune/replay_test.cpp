@@ -2,6 +2,7 @@
 
 #include "spiketune/autotune/replay.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -221,8 +222,8 @@ TEST(Replay, RejectsWhatIsNoReport) {
   EXPECT_THROW(static_cast<void>(RecordedReport::read(path)), Error);
 }
 
-/// Within 2 % of the best of 95 % of the problems, from a quarter of the samples.
-void expect_found(const std::string& report) {
+/// Within 2 % of the best of 95 % of the problems, from `most` of the samples at most.
+void expect_found(const std::string& report, double most) {
   const auto recording = std::make_shared<const RecordedReport>(RecordedReport::read(report));
   const SearchOptions search;
   const Replayed all = replay(recording, replay_options(), nullptr);
@@ -239,15 +240,16 @@ void expect_found(const std::string& report) {
   ::testing::Test::RecordProperty("problems_within_2_percent",
                                   fmt::format("{} of {}", good, best.size()));
   EXPECT_GE(static_cast<double>(good), 0.95 * static_cast<double>(best.size()));
-  EXPECT_LE(share, 0.25);
+  EXPECT_LE(share, most);
 }
 
 TEST(Search, FindsTheBestOnTheH200WithAQuarterOfTheSamples) {
-  expect_found(h200);
+  expect_found(h200, 0.25);
 }
 
-TEST(Search, FindsTheBestOfThePlanningSweepWithAQuarterOfTheSamples) {
-  expect_found(SPIKETUNE_SOURCE_DIR "/results/h200/planning.json.gz");
+// Of nine candidates a problem, one config of each kernel, three are measured to the end.
+TEST(Search, FindsTheBestOfThePlanningSweepWithHalfOfTheSamples) {
+  expect_found(SPIKETUNE_SOURCE_DIR "/results/h200/planning.json.gz", 0.5);
 }
 
 TEST(Search, SaysOfEachCandidateHowFarItCame) {
