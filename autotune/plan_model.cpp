@@ -13,10 +13,9 @@
 namespace spiketune {
 namespace {
 
-/// E-folds after which the misses of two points have little to do with each other: of M, K, N and
-/// widths, and of density, with which times change more smoothly.
-constexpr double reach = 4.0;
-constexpr double density_reach = 4.0;
+/// E-folds of M, K, N, density and widths after which the misses of two points have little to do
+/// with each other.
+constexpr double reach = 8.0;
 /// What two measurements of one point differ by.
 constexpr double noise = 0.02;
 /// What is usual of aligned shapes and of others, and how many shapes that is worth beside those
@@ -30,18 +29,18 @@ constexpr std::size_t most_neighbours = 32;
 constexpr std::size_t density_at = 3;
 constexpr std::size_t alignment_at = 6;  // of K, and then of N
 
-double squared_distance(const Place& a, const Place& b, double of_density) {
+double squared_distance(const Place& a, const Place& b, bool of_density = true) {
   double sum = 0;
   for (std::size_t i = 0; i < a.size(); ++i) {
-    const double apart = (a[i] - b[i]) * (i == density_at ? of_density : 1);
-    sum += apart * apart;
+    if (i == density_at && !of_density) continue;
+    sum += (a[i] - b[i]) * (a[i] - b[i]);
   }
   return sum;
 }
 
 /// Matérn's, ν = 3/2.
 double correlation(const Place& a, const Place& b) {
-  const double scaled = std::sqrt(3 * squared_distance(a, b, reach / density_reach)) / reach;
+  const double scaled = std::sqrt(3 * squared_distance(a, b)) / reach;
   return (1 + scaled) * std::exp(-scaled);
 }
 
@@ -55,7 +54,7 @@ class Regression {
                                       static_cast<Eigen::Index>(count))),
         right_(Eigen::VectorXd::Zero(square_.rows())) {}
 
-  void add(const std::vector<Work>& work, double time) {
+  void add(const std::vector<WorkTerm>& work, double time) {
     Eigen::VectorXd row(right_.size());
     for (Eigen::Index i = 0; i < row.size(); ++i) {
       row[i] = work[static_cast<std::size_t>(i)].amount / time;
@@ -100,7 +99,7 @@ class Regression {
   double points_ = 0;
 };
 
-double sum_of(const std::vector<Work>& work, const std::vector<double>& rates) {
+double sum_of(const std::vector<WorkTerm>& work, const std::vector<double>& rates) {
   double sum = 0;
   for (std::size_t i = 0; i < work.size(); ++i) sum += work[i].amount * rates[i];
   return sum;
@@ -120,8 +119,8 @@ Correction correct(const std::vector<Place>& places, const std::vector<double>& 
   by_distance.reserve(known.size());
   double nearest = std::numeric_limits<double>::infinity();
   for (const std::size_t i : known) {
-    by_distance.emplace_back(squared_distance(places[i], place, reach / density_reach), i);
-    nearest = std::min(nearest, squared_distance(places[i], place, 0));
+    by_distance.emplace_back(squared_distance(places[i], place), i);
+    nearest = std::min(nearest, squared_distance(places[i], place, false));
   }
   const std::size_t n = std::min(most_neighbours, by_distance.size());
   std::partial_sort(by_distance.begin(), by_distance.begin() + static_cast<std::ptrdiff_t>(n),
@@ -181,7 +180,7 @@ Place encode_place_of(const Problem& problem) {
   return place;
 }
 
-void PlanModel::learn(const Place& place, std::vector<Work> work, double us) {
+void PlanModel::learn(const Place& place, std::vector<WorkTerm> work, double us) {
   const auto [found, fresh] = index_.emplace(place, places_.size());
   if (fresh) {
     places_.push_back(place);
@@ -200,7 +199,7 @@ void PlanModel::settle() {
     times.push_back(std::exp(sum / static_cast<double>(each.size())));
   }
   known_.assign(works_.front().size(), false);
-  for (const std::vector<Work>& work : works_) {
+  for (const std::vector<WorkTerm>& work : works_) {
     for (std::size_t i = 0; i < work.size(); ++i) known_[i] = known_[i] || work[i].amount > 0;
   }
   Regression all(works_.front().size());
@@ -312,18 +311,18 @@ void PlanModel::judge(const std::vector<double>& times) {
 
 double PlanModel::nearest(const Place& place) const {
   double least = std::numeric_limits<double>::infinity();
-  for (const Place& known : places_) least = std::min(least, squared_distance(known, place, 1));
+  for (const Place& known : places_) least = std::min(least, squared_distance(known, place));
   return std::sqrt(least);
 }
 
-const char* PlanModel::unknown_work(const std::vector<Work>& work) const {
+const char* PlanModel::unknown_work(const std::vector<WorkTerm>& work) const {
   for (std::size_t i = 0; i < known_.size(); ++i) {
     if (work[i].amount > 0 && !known_[i]) return work[i].name;
   }
   return nullptr;
 }
 
-PlanModel::Estimate PlanModel::at(const Place& place, const std::vector<Work>& work) const {
+PlanModel::Estimate PlanModel::at(const Place& place, const std::vector<WorkTerm>& work) const {
   if (empty()) return {};
   std::vector<std::size_t> known(places_.size());
   for (std::size_t i = 0; i < known.size(); ++i) known[i] = i;
@@ -334,7 +333,7 @@ PlanModel::Estimate PlanModel::at(const Place& place, const std::vector<Work>& w
   return {sum_of(work, rates_) * std::exp(correction.miss), std::sqrt(variance)};
 }
 
-void PlanModel::add_terms(const std::vector<Work>& work, double times,
+void PlanModel::add_terms(const std::vector<WorkTerm>& work, double times,
                           std::vector<PlanTerm>& terms) const {
   if (empty()) return;
   for (std::size_t i = 0; i < work.size(); ++i) {

@@ -37,7 +37,7 @@ class PlanModel {
     double drift = 0;      ///< and for each e-fold to the nearest shape tuned
   };
 
-  void learn(const Place& place, std::vector<Work> work, double us);
+  void learn(const Place& place, std::vector<WorkTerm> work, double us);
 
   /// After all that there is to learn.
   void settle();
@@ -48,18 +48,19 @@ class PlanModel {
   [[nodiscard]] double nearest(const Place& place) const;
 
   /// The name of a term that nothing learnt from has, so that its rate is not known; null: none.
-  [[nodiscard]] const char* unknown_work(const std::vector<Work>& work) const;
+  [[nodiscard]] const char* unknown_work(const std::vector<WorkTerm>& work) const;
 
-  [[nodiscard]] Estimate at(const Place& place, const std::vector<Work>& work) const;
+  [[nodiscard]] Estimate at(const Place& place, const std::vector<WorkTerm>& work) const;
 
   /// The terms of the sum, `times` over.
-  void add_terms(const std::vector<Work>& work, double times, std::vector<PlanTerm>& terms) const;
+  void add_terms(const std::vector<WorkTerm>& work, double times,
+                 std::vector<PlanTerm>& terms) const;
 
  private:
   void judge(const std::vector<double>& times);
 
   std::map<Place, std::size_t> index_;
-  std::vector<std::vector<Work>> works_;
+  std::vector<std::vector<WorkTerm>> works_;
   std::vector<std::vector<double>> log_times_;
   std::vector<Place> places_;
   std::vector<bool> known_;  ///< terms that a point learnt from has

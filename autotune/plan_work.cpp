@@ -60,7 +60,8 @@ double turns_of(const Product& product, const Tiles& tiles) {
 
 /// What the busiest multiprocessor has to do, times their number.
 struct Cut {
-  double products = 0;  ///< M·K·N of its tiles, more where tiles are slow
+  double products = 0;  ///< M·K·N of its tiles
+  double operands = 0;  ///< elements of S and W that it reads for them
   double steps = 0;     ///< rows of W that it goes through, one after another
   double outputs = 0;   ///< elements of Y
 };
@@ -68,24 +69,32 @@ struct Cut {
 Cut cut_into(const Product& product, const Tiles& tiles) {
   const double turns = turns_of(product, tiles);
   const double outputs = turns * product.units * tiles.rows * tiles.columns;
-  return {mega * outputs * product.k / tiles.parts * tiles.slowness,
-          kilo * turns * product.k / tiles.parts, mega * outputs};
+  const double depth = turns * product.k / tiles.parts;
+  return {mega * outputs * product.k / tiles.parts,
+          mega * depth * product.units * (tiles.rows + tiles.columns), kilo * depth,
+          mega * outputs};
+}
+
+/// By which a kernel compares such tiles.
+double time_of(const Product& product, const Tiles& tiles) {
+  return turns_of(product, tiles) * tiles.rows * tiles.columns / tiles.parts * tiles.slowness;
 }
 
 /// The quickest of some ways to cut it; there is one at least.
 Tiles quickest(const Product& product, const std::vector<Tiles>& options) {
   Tiles best = options.front();
   for (const Tiles& tiles : options) {
-    if (cut_into(product, tiles).products < cut_into(product, best).products) best = tiles;
+    if (time_of(product, tiles) < time_of(product, best)) best = tiles;
   }
   return best;
 }
 
 /// Strips of 64 rows with all rows of W of `columns` columns in shared memory.
 struct Strips {
-  double columns = 0;  ///< 0: W does not fit
-  double busiest = 0;  ///< strips of the busiest multiprocessor
-  double turns = 0;    ///< of its warpgroups
+  double columns = 0;   ///< 0: W does not fit
+  double busiest = 0;   ///< strips of the busiest multiprocessor
+  double turns = 0;     ///< of its warpgroups
+  bool copied = false;  ///< words come as one copy, not one by one
 };
 
 bool holds_weights(double k, double columns) {
@@ -93,31 +102,39 @@ bool holds_weights(double k, double columns) {
 }
 
 /// Of `columns` columns, dealt out among the blocks of each column of tiles, of `groups`
-/// warpgroups.
+/// warpgroups, which read what they need of S one after another.
 Strips cut_into_strips(const Product& product, double columns, double groups) {
   const double down = std::ceil(product.m / 64);
   const double across = std::ceil(product.n / columns);
   const double share = std::max(1.0, std::floor(product.units / across));
   const double busiest = std::ceil(down / share) * std::ceil(across / product.units);
-  return {columns, busiest, std::ceil(busiest / groups)};
+  return {columns, busiest, std::ceil(busiest / groups), false};
 }
 
-/// Those of expand_mma. `evenly`: a multiprocessor may have strips of two columns of tiles, where W
-/// of both fits and rows are an even number of words.
-Strips cut_into_strips(const Product& product, double columns, bool evenly) {
-  if (!holds_weights(product.k, columns)) return {};
-  const double steps = std::ceil(product.k / 64);
+/// Bytes of shared memory for `count` columns of tiles of W and the words of strips of 64 rows.
+double strip_bytes(double k, double columns, double count, double groups) {
+  const double steps = std::ceil(k / 64);
+  return steps * (count * 64 * columns * 2 + groups * 64 * 8);
+}
+
+/// Those of a bitmap. `copied`: words of a strip come as one copy, where they and W find room and
+/// rows are an even number of words; a multiprocessor may then have strips of two columns of tiles.
+Strips cut_bits_into_strips(const Product& product, double columns, bool copied) {
+  const double groups = columns == 64 ? 6 : 4;
+  if (!copied || std::fmod(std::ceil(product.k / 32), 2) != 0 ||
+      strip_bytes(product.k, columns, 1, groups) > shared_bytes) {
+    return cut_into_strips(product, columns, columns == 64 ? 6.0 : 3.0);
+  }
+  Strips strips = cut_into_strips(product, columns, groups);
+  strips.copied = true;
   const double across = std::ceil(product.n / columns);
   constexpr double most_steps = 32;
-  const double w_bytes = steps * 64 * columns * 2;
-  const double groups = columns == 64 ? 6 : evenly ? 4 : 3;
-  const double words = groups * 64 * steps * 8;
-  if (!evenly || std::fmod(std::ceil(product.k / 32), 2) != 0 || across <= 1 ||
-      across > product.units || 2 * steps > most_steps || 2 * w_bytes + words > shared_bytes) {
-    return cut_into_strips(product, columns, groups);
+  if (across > 1 && across <= product.units && 2 * std::ceil(product.k / 64) <= most_steps &&
+      strip_bytes(product.k, columns, 2, groups) <= shared_bytes) {
+    strips.busiest = std::ceil(across * std::ceil(product.m / 64) / product.units);
+    strips.turns = std::ceil(strips.busiest / groups);
   }
-  const double busiest = std::ceil(across * std::ceil(product.m / 64) / product.units);
-  return {columns, busiest, std::ceil(busiest / groups)};
+  return strips;
 }
 
 double products_of(const Product& product, const Strips& strips) {
@@ -128,14 +145,14 @@ double outputs_of(const Product& product, const Strips& strips) {
   return mega * strips.busiest * 64 * strips.columns * product.units;
 }
 
-void add_common(std::vector<Work>& work, const Product& product) {
+void add_common(std::vector<WorkTerm>& work, const Product& product) {
   work.push_back({"launch", 1});
   work.push_back({"Y (M·N)", mega * product.m * product.n * product.y_share});
   work.push_back({"W (K·N)", mega * product.k * product.n * product.w_share});
 }
 
 /// Bits to tensor cores, as kernels/cuda/expand.cu cuts it.
-void add_expand(std::vector<Work>& work, const Product& product, const json& config) {
+void add_expand(std::vector<WorkTerm>& work, const Product& product, const json& config) {
   const double tile_m = option(config, "tile_m", 0);
   const double tile_n = option(config, "tile_n", 0);
   // Reports of builds without `split` have no strips that are dealt out evenly either.
@@ -155,10 +172,9 @@ void add_expand(std::vector<Work>& work, const Product& product, const json& con
     if (split != 0 && split != tiles.parts) continue;
     if (tiles.rows == 64 && !holds_weights(product.k, tiles.columns)) continue;
     if (tiles.parts > 1 && split == 0 && !may_split) continue;
-    const double time = tiles.rows == 64 ? cut_into_strips(product, tiles.columns, false).busiest *
-                                               tiles.columns * tiles.slowness
-                                         : turns_of(product, tiles) * tiles.rows / 64 *
-                                               tiles.columns / tiles.parts * tiles.slowness;
+    const double time = tiles.rows == 64 ? cut_into_strips(product, tiles.columns, 1).busiest *
+                                               tiles.rows * tiles.columns * tiles.slowness
+                                         : time_of(product, tiles);
     if (time < least) {
       best = tiles;
       least = time;
@@ -166,15 +182,16 @@ void add_expand(std::vector<Work>& work, const Product& product, const json& con
   }
   const bool strips = best.rows == 64;
   const Cut cut = strips || best.rows == 0 ? Cut{} : cut_into(product, best);
-  const Strips dealt = strips ? cut_into_strips(product, best.columns, splits) : Strips{};
-  const bool halves = best.parts > 1;
+  const Strips dealt = strips ? cut_bits_into_strips(product, best.columns, splits) : Strips{};
+  const double steps_of_strips = kilo * dealt.turns * product.k;
   work.push_back({"S (M·K)", product.elements()});
-  work.push_back({"tiles in turns (M·K·N)", halves ? 0 : cut.products});
-  work.push_back({"tiles of halves of K (M·K·N)", halves ? cut.products : 0});
+  work.push_back({"products in turns (M·K·N)", cut.products + products_of(product, dealt)});
   work.push_back({"strips in turns (M·K·N)", products_of(product, dealt)});
   work.push_back({"steps of K", cut.steps});
-  work.push_back({"steps of K of strips", kilo * dealt.turns * product.k});
-  work.push_back({"W into shared memory", strips ? kilo * product.k * best.columns / 64 : 0});
+  work.push_back({"steps of K of strips", steps_of_strips});
+  work.push_back({"steps of K of strips, word by word", dealt.copied ? 0 : steps_of_strips});
+  work.push_back({"operands of tiles", cut.operands});
+  work.push_back({"W into shared memory", kilo * product.k * dealt.columns / 64});
   work.push_back({"Y of whole tiles", cut.outputs + outputs_of(product, dealt)});
 }
 
@@ -208,9 +225,11 @@ double tile_m_of_bytes(const json& config) {
 }
 
 /// Bytes to tensor cores, as kernels/cuda/expand.cu cuts it.
-void add_expand_bytes(std::vector<Work>& work, const Product& product, const json& config) {
+void add_expand_bytes(std::vector<WorkTerm>& work, const Product& product, const json& config) {
   const double tile_m = tile_m_of_bytes(config);
-  const auto strips_of = [&](double columns) { return cut_into_strips(product, columns, false); };
+  const auto strips_of = [&](double columns) {
+    return cut_into_strips(product, columns, columns == 64 ? 6.0 : 3.0);
+  };
   const Tiles best = quickest_or_strips(
       product, config, tile_m, {{128, 128, 1}, {128, 64, 1.4}, {64, 128, 1.1}, {64, 64, 1.4}},
       [&](double columns) { return holds_weights(product.k, columns); }, strips_of);
@@ -218,13 +237,11 @@ void add_expand_bytes(std::vector<Work>& work, const Product& product, const jso
   const Cut cut = strips ? Cut{} : cut_into(product, best);
   const Strips dealt = strips ? strips_of(best.columns) : Strips{};
   work.push_back({"S (M·K)", product.elements()});
-  work.push_back({"S for each column of tiles",
-                  product.elements() * (std::ceil(product.n / best.columns) - 1)});
-  work.push_back({"tiles in turns (M·K·N)", cut.products});
-  work.push_back({"strips in turns (M·K·N)", products_of(product, dealt)});
+  work.push_back({"products in turns (M·K·N)", cut.products + products_of(product, dealt)});
   work.push_back({"steps of K", cut.steps});
   work.push_back({"steps of K of strips", kilo * dealt.turns * product.k});
-  work.push_back({"W into shared memory", strips ? kilo * product.k * best.columns / 64 : 0});
+  work.push_back({"operands of tiles", cut.operands});
+  work.push_back({"W into shared memory", kilo * product.k * dealt.columns / 64});
   work.push_back({"Y of whole tiles", cut.outputs + outputs_of(product, dealt)});
 }
 
@@ -235,7 +252,7 @@ bool takes_byte_strips(double k, double columns) {
 }
 
 /// Bits to integer tensor cores, as kernels/cuda/sm90/expand_imma.cu cuts it.
-void add_expand_imma(std::vector<Work>& work, const Product& product, const json& config) {
+void add_expand_imma(std::vector<WorkTerm>& work, const Product& product, const json& config) {
   const auto tiled = config.find("tiles");  // the bitmap is: no strips
   const bool in_rows = tiled == config.end() || *tiled != true;
   const auto strips_of = [&](double columns) {
@@ -249,8 +266,7 @@ void add_expand_imma(std::vector<Work>& work, const Product& product, const json
   const Cut cut = strips ? Cut{} : cut_into(product, best);
   const Strips dealt = strips ? strips_of(best.columns) : Strips{};
   work.push_back({"S (M·K)", product.elements()});
-  work.push_back({"tiles in turns (M·K·N)", cut.products});
-  work.push_back({"strips in turns (M·K·N)", products_of(product, dealt) * best.slowness});
+  work.push_back({"products in turns (M·K·N)", cut.products + products_of(product, dealt)});
   work.push_back({"steps of K", cut.steps});
   work.push_back({"steps of K of strips", kilo * dealt.turns * product.k});
   work.push_back({"W into shared memory", kilo * product.k * dealt.columns / 64});
@@ -258,22 +274,23 @@ void add_expand_imma(std::vector<Work>& work, const Product& product, const json
 }
 
 /// Bytes as they lie times W in bytes: tiles of 128 rows.
-void add_byte_mma(std::vector<Work>& work, const Product& product, const json& config) {
+void add_byte_mma(std::vector<WorkTerm>& work, const Product& product, const json& config) {
   const double tile_n = option(config, "tile_n", 0);
   std::vector<Tiles> options;
-  for (const Tiles& tiles : {Tiles{128, 256, 1}, Tiles{128, 128, 1.2}, Tiles{128, 64, 1.7}}) {
+  for (const Tiles& tiles : {Tiles{128, 256, 1}, Tiles{128, 128, 1.05}, Tiles{128, 64, 1.7}}) {
     if (tile_n == 0 || tile_n == tiles.columns) options.push_back(tiles);
   }
   const Cut cut = cut_into(product, quickest(product, options));
   work.push_back({"S (M·K)", product.elements()});
   work.push_back({"tiles in turns (M·K·N)", cut.products});
   work.push_back({"steps of K", cut.steps});
+  work.push_back({"operands of tiles", cut.operands});
   work.push_back({"Y of whole tiles", cut.outputs});
 }
 
 /// Planes of bits: a step takes 512 columns of S, whether they are there or not. Rows of bits that
 /// are no whole pieces of 16 bytes cannot be copied by TMA: another kernel takes them.
-void add_bit_planes(std::vector<Work>& work, const Product& product, const json& config) {
+void add_bit_planes(std::vector<WorkTerm>& work, const Product& product, const json& config) {
   const double tile_m = option(config, "tile_m", 0);
   const double tile_n = option(config, "tile_n", 0);
   constexpr double step = 512;
@@ -298,7 +315,7 @@ double beyond_two_of_four(double d) {
   return 4 * d * d * d * (1 - d) + 2 * d * d * d * d;
 }
 
-void add_sparse_mma(std::vector<Work>& work, const Product& product, const json& config) {
+void add_sparse_mma(std::vector<WorkTerm>& work, const Product& product, const json& config) {
   const double tile_m = option(config, "tile_m", 0);
   const Tiles tall{256, 128, 1};
   const Tiles low{128, 128, 1};
@@ -320,7 +337,7 @@ void add_sparse_mma(std::vector<Work>& work, const Product& product, const json&
 }
 
 /// A warp takes a row and 32 pieces of columns; each spike costs a piece of a row of W from L2.
-void add_row_gather(std::vector<Work>& work, const Product& product, const json& config) {
+void add_row_gather(std::vector<WorkTerm>& work, const Product& product, const json& config) {
   const double vector_bytes = option(config, "vector_bytes", 16);
   const double columns =
       32 * (vector_bytes == 0 ? 1 : std::max(1.0, vector_bytes / 2 / product.w_share));
@@ -343,7 +360,7 @@ void add_row_gather(std::vector<Work>& work, const Product& product, const json&
 }
 
 /// W in slabs of shared memory. Three ways, by K and N (kernels/cuda/slab_gather.cu).
-void add_slab_gather(std::vector<Work>& work, const Product& product, const json& config) {
+void add_slab_gather(std::vector<WorkTerm>& work, const Product& product, const json& config) {
   const double given = option(config, "columns", 0);
   const bool wide = given == 64 || (given == 0 && product.k * 128 + 3072 <= shared_bytes);
   const double columns = given != 0 ? given : wide ? 64 : 32;
@@ -386,7 +403,7 @@ void add_slab_gather(std::vector<Work>& work, const Product& product, const json
 }
 
 /// Blocks of S, or vectors of its columns, times rows of W that any of their rows uses.
-void add_union(std::vector<Work>& work, const Product& product, const json& config,
+void add_union(std::vector<WorkTerm>& work, const Product& product, const json& config,
                const std::string& kernel) {
   const double block = option(config, "block_size", 0);
   const double rows = block != 0 ? block : option(config, "vector", 16);
@@ -402,25 +419,15 @@ void add_union(std::vector<Work>& work, const Product& product, const json& conf
   if (kernel == "row_gather") work.push_back({"steps of K", kilo * product.k * used});
 }
 
-/// cuBLASLt, which chooses tiles itself, and may cut K in parts where tiles are few.
-void add_dense(std::vector<Work>& work, const Product& product, bool odd) {
-  const std::vector<Tiles> options = {
-      {256, 128, 1}, {128, 128, 1.1}, {256, 64, 1.1}, {128, 64, 1.4}, {64, 64, 1.8}};
-  const Cut cut = cut_into(product, quickest(product, options));
-  std::vector<Tiles> in_parts = options;
-  for (const double parts : {2.0, 4.0, 8.0}) {
-    for (const Tiles& tiles : options) {
-      in_parts.push_back({tiles.rows, tiles.columns, tiles.slowness, parts});
-    }
-  }
-  const Cut cut_parts = cut_into(product, quickest(product, in_parts));
+/// cuBLASLt, which chooses tiles itself.
+void add_dense(std::vector<WorkTerm>& work, const Product& product, bool odd) {
+  const Tiles tiles = quickest(
+      product, {{256, 128, 1}, {128, 128, 1.1}, {256, 64, 1.1}, {128, 64, 1.4}, {64, 64, 1.8}});
   const double all = product.elements() * product.n;
   work.push_back({"S (M·K)", product.elements()});
   work.push_back({"dense (M·K·N)", all});
   work.push_back({"dense, K or N odd (M·K·N)", odd ? all : 0});
-  work.push_back({"tiles in turns (M·K·N)", cut.products});
-  work.push_back({"tiles of parts of K (M·K·N)", cut_parts.products});
-  work.push_back({"steps of K", kilo * product.k});
+  work.push_back({"operands of tiles", cut_into(product, tiles).operands});
 }
 
 }  // namespace
@@ -446,7 +453,7 @@ bool can_run(const std::string& format, const std::string& kernel, const json& c
          (!keeps_weights || Expand::holds_weights(problem.k, tile_n));
 }
 
-std::vector<Work> encode_work(const Problem& problem) {
+std::vector<WorkTerm> encode_work(const Problem& problem) {
   const Product product = product_of(problem, 1);
   const double elements = product.elements();
   const int odd = oddness(problem.k);
@@ -459,12 +466,12 @@ std::vector<Work> encode_work(const Problem& problem) {
           {"nonzeros encoded", product.nonzeros()}};
 }
 
-std::vector<Work> product_work(const std::string& format, const std::string& kernel,
-                               const json& config, const Problem& problem, double units) {
+std::vector<WorkTerm> product_work(const std::string& format, const std::string& kernel,
+                                   const json& config, const Problem& problem, double units) {
   Product product = product_of(problem, units);
   if (format == "dense") product.w_share = std::max(product.w_share, 1.0);  // multiplied in f16
   const bool odd = oddness(problem.k) == 2 || oddness(problem.n) == 2;
-  std::vector<Work> work;
+  std::vector<WorkTerm> work;
   add_common(work, product);
   if (kernel == "expand_mma") {
     format == "bytes" ? add_expand_bytes(work, product, config) : add_expand(work, product, config);

@@ -14,7 +14,7 @@
 namespace spiketune {
 
 /// A term: a name for people and an amount, in units that make rates comparable.
-struct Work {
+struct WorkTerm {
   const char* name;
   double amount;
 };
@@ -28,12 +28,13 @@ struct Work {
                            const nlohmann::json& config, const Problem& problem);
 
 /// Of an encode.
-[[nodiscard]] std::vector<Work> encode_work(const Problem& problem);
+[[nodiscard]] std::vector<WorkTerm> encode_work(const Problem& problem);
 
 /// Of one product. `units`: multiprocessors of the device; 0: not known. Kernels that are not known
 /// have the terms of all kinds.
-[[nodiscard]] std::vector<Work> product_work(const std::string& format, const std::string& kernel,
-                                             const nlohmann::json& config, const Problem& problem,
-                                             double units);
+[[nodiscard]] std::vector<WorkTerm> product_work(const std::string& format,
+                                                 const std::string& kernel,
+                                                 const nlohmann::json& config,
+                                                 const Problem& problem, double units);
 
 }  // namespace spiketune

@@ -187,7 +187,7 @@ std::vector<Plan> Planner::plan(const Problem& problem, const PlanOptions& optio
   check_problem(problem);
   const std::string input = input_of(problem);
   const std::string types = types_of(problem);
-  const std::vector<Work> encode = encode_work(problem);
+  const std::vector<WorkTerm> encode = encode_work(problem);
   std::vector<Plan> plans;
   for (const Candidate& candidate : state_->candidates) {
     const TunedPoint& first = candidate.first;
@@ -198,7 +198,7 @@ std::vector<Plan> Planner::plan(const Problem& problem, const PlanOptions& optio
     if (candidate.compute.empty()) continue;
     if (!can_run(first.format, first.kernel, first.config, problem)) continue;
     const Place place = product_place_of(first.format, problem);
-    const std::vector<Work> compute =
+    const std::vector<WorkTerm> compute =
         product_work(first.format, first.kernel, first.config, problem, first.units);
     const PlanModel::Estimate encoding = candidate.encode.at(encode_place_of(problem), encode);
     const PlanModel::Estimate product = candidate.compute.at(place, compute);

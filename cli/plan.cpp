@@ -137,6 +137,9 @@ Tuned tuned(const PlanFlags& flags) {
   return result;
 }
 
+/// What plans know of spikes, whatever they really are.
+constexpr const char* assumed = "independent spikes at this density";
+
 /// Handed each problem with its plans, of which there is one at least.
 using Visit = std::function<void(const Problem&, const std::vector<Plan>&)>;
 
@@ -168,13 +171,15 @@ int run_plan(const PlanFlags& flags, const CLI::App& command) {
   if (!flags.json) fmt::print("learning from {}\n", points.origin);
   nlohmann::json all = nlohmann::json::array();
   plan_each(flags, command, points, [&](const Problem& problem, const std::vector<Plan>& plans) {
-    if (!flags.json) fmt::print("{}\n", problem_name(problem));
+    if (!flags.json) fmt::print("{}; assumes {}\n", problem_name(problem), assumed);
     nlohmann::json ranked = nlohmann::json::array();
     for (std::size_t i = 0; i < plans.size() && is_shown(flags, i); ++i) {
       if (!flags.json) print_plan(i + 1, plans[i]);
       ranked.push_back(plan_to_json(plans[i]));
     }
-    all.push_back({{"problem", problem_to_json(problem)}, {"plans", std::move(ranked)}});
+    all.push_back({{"problem", problem_to_json(problem)},
+                   {"assumes", assumed},
+                   {"plans", std::move(ranked)}});
   });
   if (flags.json) fmt::print("{}\n", all.dump(2));
   return exit_ok;
@@ -184,7 +189,7 @@ int run_explain(const PlanFlags& flags, const CLI::App& command) {
   const Tuned points = tuned(flags);
   fmt::print("learning from {}\n", points.origin);
   plan_each(flags, command, points, [&](const Problem& problem, const std::vector<Plan>& plans) {
-    fmt::print("{}\n", problem_name(problem));
+    fmt::print("{}; assumes {}\n", problem_name(problem), assumed);
     bool dense_shown = false;
     for (std::size_t i = 0; i < plans.size(); ++i) {
       const bool is_first_dense = plans[i].format == "dense" && !dense_shown;

@@ -22,36 +22,45 @@ Problem problem_of(std::uint64_t m, std::uint32_t k, std::uint32_t n) {
   return problem;
 }
 
-double amount(const std::vector<Work>& work, const std::string& name) {
-  for (const Work& each : work) {
+double amount(const std::vector<WorkTerm>& work, const std::string& name) {
+  for (const WorkTerm& each : work) {
     if (each.name == name) return each.amount;
   }
   ADD_FAILURE() << "no term " << name;
   return 0;
 }
 
-std::vector<Work> expand(const Problem& problem, int split = 0) {
+std::vector<WorkTerm> expand(const Problem& problem, int split = 0) {
   const json config = {{"tile_m", 0}, {"tile_n", 0}, {"split", split}, {"tiles", false}};
   return product_work("bitmap", "expand_mma", config, problem, multiprocessors);
 }
 
 // docs/kernels.md, expand_mma: which way is taken at which shape.
 TEST(PlanWork, ExpandHasTheTermsOfTheWayThatItTakes) {
-  const auto few_tiles = expand(problem_of(256, 4096, 4096));
-  EXPECT_GT(amount(few_tiles, "tiles of halves of K (M·K·N)"), 0);
-  EXPECT_EQ(amount(few_tiles, "tiles in turns (M·K·N)"), 0);
-  EXPECT_EQ(amount(few_tiles, "strips in turns (M·K·N)"), 0);
-
+  // 64 tiles of 256 × 64, of halves of K each.
+  const auto halves = expand(problem_of(256, 4096, 4096));
   const auto whole = expand(problem_of(256, 4096, 4096), 1);
-  EXPECT_EQ(amount(whole, "tiles of halves of K (M·K·N)"), 0);
-  EXPECT_GT(amount(whole, "tiles in turns (M·K·N)"), 0);
+  EXPECT_NEAR(2 * amount(halves, "steps of K"), amount(whole, "steps of K"), 1e-9);
+  EXPECT_EQ(amount(halves, "strips in turns (M·K·N)"), 0);
+  EXPECT_GT(amount(whole, "operands of tiles"), 0);
 
   const auto narrow = expand(problem_of(50176, 576, 64));
   EXPECT_GT(amount(narrow, "strips in turns (M·K·N)"), 0);
-  EXPECT_EQ(amount(narrow, "tiles in turns (M·K·N)"), 0);
+  EXPECT_EQ(amount(narrow, "operands of tiles"), 0);
 
   const auto large = expand(problem_of(4096, 4096, 4096));
-  EXPECT_GT(amount(large, "tiles in turns (M·K·N)"), 0);
+  EXPECT_GT(amount(large, "operands of tiles"), 0);
+  EXPECT_EQ(amount(large, "strips in turns (M·K·N)"), 0);
+}
+
+// 6 · 64 rows of words beside W: up to K = 1280 of 64 columns; and rows of an even number of words.
+TEST(PlanWork, WordsOfStripsComeAsOneCopyWhereTheyFindRoom) {
+  const auto one_by_one = [](std::uint32_t k) {
+    return amount(expand(problem_of(1024, k, 64)), "steps of K of strips, word by word");
+  };
+  EXPECT_EQ(one_by_one(1152), 0);
+  EXPECT_GT(one_by_one(1536), 0);
+  EXPECT_GT(one_by_one(288), 0);
 }
 
 TEST(PlanWork, SomeShapesAreNotTaken) {
@@ -97,15 +106,15 @@ TEST(PlanWork, ExpandImmaTakesStripsWhereWFits) {
   };
   const json by_shape = {{"tile_m", 0}, {"tile_n", 0}, {"tiles", false}};
   const auto narrow = imma(problem_of(50176, 576, 64), by_shape);
-  EXPECT_GT(amount(narrow, "strips in turns (M·K·N)"), 0);
-  EXPECT_EQ(amount(narrow, "tiles in turns (M·K·N)"), 0);
+  EXPECT_GT(amount(narrow, "steps of K of strips"), 0);
+  EXPECT_EQ(amount(narrow, "steps of K"), 0);
 
   const auto large = imma(problem_of(4096, 4096, 4096), by_shape);
-  EXPECT_EQ(amount(large, "strips in turns (M·K·N)"), 0);
-  EXPECT_GT(amount(large, "tiles in turns (M·K·N)"), 0);
+  EXPECT_EQ(amount(large, "steps of K of strips"), 0);
+  EXPECT_GT(amount(large, "steps of K"), 0);
 
   const json tiled = {{"tile_m", 64}, {"tile_n", 64}, {"tiles", true}};
-  EXPECT_GT(amount(imma(problem_of(50176, 576, 64), tiled), "tiles in turns (M·K·N)"), 0);
+  EXPECT_GT(amount(imma(problem_of(50176, 576, 64), tiled), "steps of K"), 0);
   // 784 strips of one column on 132 multiprocessors are 6 each, of six columns on 22 each 36.
   const json strips = {{"tile_m", 64}, {"tile_n", 64}, {"tiles", false}};
   const auto steps = [&](std::uint32_t n) {

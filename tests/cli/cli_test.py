@@ -172,6 +172,7 @@ class CliTest(unittest.TestCase):
                      "--density", "0.005", cwd=self.path)
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertIn("learning from the points shipped with spiketune", result.stdout)
+        self.assertIn("assumes independent spikes at this density", result.stdout)
         self.ok("sweep", *SMALL, "--density", "0.1", "--formats", "dense", "--no-baselines", "--out", "report.json")
         mine = self.report()["environment"]["versions"]["spiketune_source"]
         shipped = json.loads((SOURCE / "results/h200/plans.json").read_text())["source"]
