@@ -241,7 +241,9 @@ inline std::vector<DType> storages(ValueKind kind) {
 /// Empty, one element, ragged in every way, word-aligned, several whole tiles of an encoder, wider
 /// than a warp's words.
 inline std::vector<SpikeShape> shapes() {
-  if (small_tests()) return {{1, 0, 5}, {2, 19, 70}, {1, 9, 1500}, {2, 150, 128}, {1, 2, 70000}};
+  if (small_tests()) {
+    return {{1, 0, 5}, {2, 19, 70}, {1, 9, 1500}, {2, 150, 128}, {1, 64, 256}, {1, 2, 70000}};
+  }
   return {{1, 0, 5},    {1, 5, 0},    {1, 1, 1},     {4, 3, 1},    {1, 17, 33},
           {2, 19, 70},  {2, 20, 70},  {4, 16, 64},   {3, 43, 129}, {2, 64, 256},
           {1, 9, 1500}, {1, 300, 96}, {3, 400, 128}, {1, 3, 70000}};
@@ -385,6 +387,11 @@ class ConformanceTests : public Conformance {
     data[1234] = 2;
     data[1235] = 7;
     expect_first(std::move(bytes), 1234);
+    SpikeTensor blocks = store(random_spikes({1, 64, 256}, 0.1, ValueKind::binary, 43), DType::u8,
+                               ValueKind::binary, RowOrder::time_major);  // 16384 bytes
+    static_cast<std::uint8_t*>(blocks.mutable_view().data)[16383] = 3;
+    static_cast<std::uint8_t*>(blocks.mutable_view().data)[9001] = 2;
+    expect_first(std::move(blocks), 9001);
     SpikeTensor halves = store(logical, DType::f16, ValueKind::binary, RowOrder::time_major);
     static_cast<std::uint16_t*>(halves.mutable_view().data)[777] = 0x7e00;  // NaN
     expect_first(std::move(halves), 777);

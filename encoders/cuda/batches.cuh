@@ -9,7 +9,7 @@
 /// the others where theirs go, so that what is far away is waited for by nobody else. The first
 /// block takes no batch, but adds up the counts of all in their order and answers with their
 /// positions. A warp has up to `strip_lag` strips counted and not yet written, so that a position
-/// is there when it is asked for. Where each block has one batch at most there is nothing to hide
+/// is there when it is asked for. Where each block has two batches at most there is little to hide
 /// the wait behind: its clerk adds up those before it alone. Bytes: the input once and the encoding
 /// once. Bound by memory.
 ///
@@ -31,6 +31,9 @@ inline constexpr std::uint32_t batch_strips = 9;
 inline constexpr int crew_threads = 32 * (batch_strips + 1);
 /// Strips that are counted and not yet written.
 inline constexpr std::uint32_t strip_lag = 4;
+/// Turns of a block at most, where there is none that places.
+inline constexpr std::uint32_t turns_alone = 2;
+static_assert(turns_alone <= strip_lag);
 /// Bits of strips in shared memory: those, and the current one.
 inline constexpr std::uint32_t strip_slots = strip_lag + 1;
 
@@ -187,6 +190,7 @@ struct RowStrips {
   using Emit = EmitRows;
   using Member = CrewMember<storage>;
   using Slot = StripMemory<storage>;
+  static constexpr bool waits_in_row = false;
   static constexpr int blocks_per_sm = 2;  ///< 30 warps take longer than 20, of bits too
 
   /// The input of the strip of a turn.
@@ -303,25 +307,36 @@ __device__ inline void keep_books(const TileTask& task, std::uint32_t batches, R
   }
 }
 
-/// The clerk of a block that has one batch, while all blocks run.
+/// The clerk of a block that has `turns` batches, neighbours, and blocks before it that run.
 __device__ inline void keep_books_alone(const TileTask& task, bool each_spike,
-                                        std::uint32_t batches, Roster& roster) {
-  const std::uint32_t batch = blockIdx.x;
-  while (!CountedBatch(roster, 0).whole) {
+                                        std::uint32_t batches, std::uint32_t turns,
+                                        Roster& roster) {
+  const std::uint32_t mine = std::min(turns, batches - blockIdx.x * turns);
+  std::uint32_t units = 0;  // of this lane's strips
+  for (std::uint32_t turn = 0; turn < mine; ++turn) {
+    while (!CountedBatch(roster, turn).whole) {
+    }
+    units += CountedBatch(roster, turn).units;
   }
-  const std::uint32_t units = __reduce_add_sync(all_lanes, CountedBatch(roster, 0).units);
+  units = __reduce_add_sync(all_lanes, units);
   wait_for_reset();
-  if (threadIdx.x % 32 == 0) publish(task.states, batch, units);
-  const std::uint64_t base = sum_before(task.states, batch);
-  tell_positions(roster, 0, base);
-  if (threadIdx.x % 32 == 0 && batch + 1 == batches) tell_total(task, each_spike, base + units);
+  if (threadIdx.x % 32 == 0) publish(task.states, blockIdx.x, units);
+  std::uint64_t first = sum_before(task.states, blockIdx.x);
+  if (threadIdx.x % 32 == 0 && blockIdx.x + 1 == gridDim.x) {
+    tell_total(task, each_spike, first + units);
+  }
+  for (std::uint32_t turn = 0; turn < mine; ++turn) {
+    tell_positions(roster, turn, first);
+    first += __reduce_add_sync(all_lanes, CountedBatch(roster, turn).units);
+  }
 }
 
 /// Work: RowStrips or the like.
 template <class Work>
 __global__ void __launch_bounds__(crew_threads, Work::blocks_per_sm)
     encode_strips(const __grid_constant__ TileTask task,
-                  const __grid_constant__ typename Work::Emit emit, std::uint32_t batches) {
+                  const __grid_constant__ typename Work::Emit emit, std::uint32_t batches,
+                  std::uint32_t turns) {
   using Emit = typename Work::Emit;
   using Member = typename Work::Member;
   extern __shared__ Line lines[];
@@ -329,7 +344,7 @@ __global__ void __launch_bounds__(crew_threads, Work::blocks_per_sm)
   __shared__ Roster shared_roster;
   Roster& roster = kept_in_register(shared_roster);
   const std::uint32_t warp = threadIdx.x / 32;
-  const bool alone = gridDim.x == batches;  // there is no block that places
+  const bool alone = turns != 0;  // there is no block that places
   if (!alone && blockIdx.x == 0) {
     wait_for_reset();
     const std::uint64_t all = scan_tiles<crew_threads>(task.states, batches);
@@ -347,14 +362,14 @@ __global__ void __launch_bounds__(crew_threads, Work::blocks_per_sm)
   Tally tally;
   if (warp == batch_strips) {
     if (alone) {
-      keep_books_alone(task, Emit::each_spike, batches, roster);
+      keep_books_alone(task, Emit::each_spike, batches, turns, roster);
     } else {
       keep_books(task, batches, roster);
     }
   } else {
     Member& mine = members[warp];
     const auto batch_of = [&](std::uint32_t turn) {
-      if (alone) return turn == 0 ? blockIdx.x : no_batch;
+      if (alone) return turn < turns ? blockIdx.x * turns + turn : no_batch;
       return static_cast<std::uint32_t>(hear(roster.batches[turn % Roster::turns], turn));
     };
     const auto strip_of = [&](std::uint32_t of) {
@@ -424,9 +439,12 @@ void launch_strips(const CudaContext& context, const TileTask& task,
   if (batches == 0) return;
   const std::size_t bytes = batch_strips * sizeof(typename Work::Member);
   allow_shared(encode_strips<Work>, bytes);
-  launch_after_reset(context, encode_strips<Work>,
-                     std::min(batches, resident_blocks(context, Work::blocks_per_sm)), crew_threads,
-                     bytes, task, emit, batches);
+  const unsigned blocks = resident_blocks(context, Work::blocks_per_sm);
+  const std::uint32_t turns = (batches + blocks - 1) / blocks;
+  // Strips of one row that wait for each other are in blocks that run side by side.
+  const bool alone = turns <= (Work::waits_in_row && task.parts > 1 ? 1 : turns_alone);
+  launch_after_reset(context, encode_strips<Work>, alone ? (batches + turns - 1) / turns : blocks,
+                     crew_threads, bytes, task, emit, batches, alone ? turns : 0);
 }
 
 /// Words of the workspace for rows of any storage.

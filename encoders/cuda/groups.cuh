@@ -149,6 +149,7 @@ struct GroupStrips {
   using Emit = EmitGroups;
   using Member = GroupCrewMember<storage>;
   using Slot = GroupSlot<storage>;
+  static constexpr bool waits_in_row = false;
   static constexpr int blocks_per_sm = quick ? 3 : 2;
 
   static __device__ void init(Member&) {}

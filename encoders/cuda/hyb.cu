@@ -62,6 +62,7 @@ struct HybStrips {
   using Emit = EmitHyb;
   using Member = HybCrewMember<input, storage>;
   using Slot = HybSlot<storage>;
+  static constexpr bool waits_in_row = true;
   static constexpr int blocks_per_sm = 2;
   static constexpr std::uint32_t owned = owned_words<storage>;
 

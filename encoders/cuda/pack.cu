@@ -37,6 +37,59 @@ __global__ void __launch_bounds__(tile_threads, tile_blocks_per_sm)
   add_to(&task.status->nnz, spikes);
 }
 
+/// Finds the first invalid element of a piece of bytes, whose first is `first`.
+__device__ __noinline__ void report_bytes(EncodeStatus* status, uint4 piece, std::uint64_t first) {
+  const std::uint32_t parts[4] = {piece.x, piece.y, piece.z, piece.w};
+#pragma unroll
+  for (std::uint32_t part = 4; part-- > 0;) {
+    const std::uint32_t invalid = pack_word<DType::u8>(parts[part], ValueKind::binary).invalid;
+    if (invalid != 0) report_invalid(status, first + 4 * part + lowest_bit(invalid));
+  }
+}
+
+inline constexpr std::uint32_t thread_pieces = 4;  ///< of a thread of pack_bytes()
+inline constexpr std::uint32_t block_elements = 16 * thread_pieces * tile_threads;
+
+/// The same for bytes of 0 and 1 of which no block lacks any: without a check of ends and without
+/// shared memory.
+__global__ void __launch_bounds__(tile_threads)
+    pack_bytes(const uint4* input, std::uint32_t* words, EncodeStatus* status) {
+  const std::uint32_t lane = threadIdx.x % 32;
+  // Of a warp: thread_pieces times 32 pieces, a lane one of each 32.
+  const std::uint64_t first =
+      (std::uint64_t{blockIdx.x} * tile_threads + threadIdx.x - lane) * thread_pieces;
+  uint4 pieces[thread_pieces];
+#pragma unroll
+  for (std::uint32_t i = 0; i < thread_pieces; ++i) pieces[i] = input[first + 32 * i + lane];
+  std::uint32_t halves[thread_pieces];
+  std::uint32_t spikes = 0;
+  std::uint32_t invalid = 0;
+#pragma unroll
+  for (std::uint32_t i = 0; i < thread_pieces; ++i) {
+    const auto packed = pack_piece<DType::u8>(pieces[i], ValueKind::binary);
+    halves[i] = packed.bits;
+    invalid |= packed.invalid;
+    spikes += count_bits(packed.bits);
+  }
+  // Two lanes exchange halves of words: the even one gets a word of 32 pieces, the odd one the same
+  // word of the 32 after them.
+  const bool odd = lane % 2 != 0;
+#pragma unroll
+  for (std::uint32_t i = 0; i < thread_pieces; i += 2) {
+    const std::uint32_t other = __shfl_xor_sync(all_lanes, odd ? halves[i] : halves[i + 1], 1);
+    const std::uint32_t word = odd ? other | halves[i + 1] << 16 : halves[i] | other << 16;
+    words[(first + 32 * (odd ? i + 1 : i) + lane) / 2] = word;
+  }
+  if (invalid != 0) {
+#pragma unroll
+    for (std::uint32_t i = 0; i < thread_pieces; ++i) {
+      report_bytes(status, pieces[i], 16 * (first + 32 * i + lane));
+    }
+  }
+  wait_for_reset();
+  add_to(&status->nnz, spikes);
+}
+
 void pack_rows(const CudaContext& context, const SpikeView& spikes, RowOrder order,
                std::uint32_t* words, EncodeStatus* status) {
   check_space(spikes, Space::device);
@@ -44,6 +97,13 @@ void pack_rows(const CudaContext& context, const SpikeView& spikes, RowOrder ord
   task.status = status;
   reset_tiles(context, task);
   if (spikes.shape.elements() == 0) return;
+  const std::uint64_t blocks = spikes.shape.elements() / block_elements;
+  if (spikes.storage == DType::u8 && words != nullptr && task.wide &&
+      task.kind == ValueKind::binary && task.map.from == task.map.to &&
+      blocks * block_elements == spikes.shape.elements() && blocks <= 0x7fffffffu) {
+    return launch_after_reset(context, pack_bytes, static_cast<unsigned>(blocks), tile_threads, 0,
+                              static_cast<const uint4*>(spikes.data), words, status);
+  }
   with_storage(spikes.storage, [&]<DType storage>() {
     launch_after_reset(context, pack_tiles<storage>, tile_blocks(task), tile_threads,
                        packed_bytes<storage>, task, words);
