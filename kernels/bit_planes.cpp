@@ -13,7 +13,7 @@ std::string BitPlanes::why_invalid(const EncodedLayout& layout, const WeightView
   if (tile_m == 128 && tile_n == 64) return "tiles of 64 columns have 256 rows";
   if (layout.value_type != DType::bit) return "spikes must be binary";
   if (weights.type != DType::s8 && weights.type != DType::s4) return "W must be s8 or s4";
-  if (tile_m == 64 && !in_strips(weights)) {
+  if (tile_m == 64 && !in_strips(weights.type, weights.k, weights.n)) {
     return "strips of 64 rows take W in s4 whose K is a multiple of 128 up to 4,096 and N one of 8";
   }
   return "";

@@ -39,9 +39,8 @@ struct BitPlanes {
     return {{0, 0}, {128, 128}, {256, 64}, {256, 128}, {64, 64}, {64, 128}, {64, 256}};
   }
   /// Whether strips hold such a W: s4, K a multiple of 128 up to 4,096, N of 8.
-  [[nodiscard]] static bool in_strips(const WeightView& weights) {
-    return weights.type == DType::s4 && weights.k != 0 && weights.k % 128 == 0 &&
-           weights.k <= 4096 && weights.n % 8 == 0;
+  [[nodiscard]] static bool in_strips(DType weights, std::uint32_t k, std::uint32_t n) {
+    return weights == DType::s4 && k != 0 && k % 128 == 0 && k <= 4096 && n % 8 == 0;
   }
   /// W must be s8 or s4, spikes binary.
   [[nodiscard]] std::string why_invalid(const EncodedLayout& layout, const WeightView& weights,

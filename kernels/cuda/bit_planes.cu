@@ -329,7 +329,8 @@ void spmm(const CudaContext& context, const Bitmap& bitmap, const WeightView& we
   planes.carve(carver);
   if (cuda::attribute(context, cudaDevAttrComputeCapabilityMajor) == 9 &&
       cuda::fits_hopper(bitmap, weights, output)) {
-    if ((config.tile_m == 64 || config == BitPlanes{}) && BitPlanes::in_strips(weights)) {
+    if ((config.tile_m == 64 || config == BitPlanes{}) &&
+        BitPlanes::in_strips(weights.type, weights.k, weights.n)) {
       cuda::bit_planes_in_strips(context, bitmap, planes, weights, output, config.tile_n);
     } else {
       cuda::bit_planes_on_hopper(context, bitmap, planes, weights, output, config);

@@ -132,13 +132,15 @@ __global__ void __launch_bounds__(128 * groups<k256>, 1)
     at = stop;
     if (first == last) continue;
     const std::uint32_t column = tile * strips.stages * stage_width;
+    const std::uint32_t stages =
+        min(strips.stages, (strips.n - column + stage_width - 1) / stage_width);
     if (again) __syncthreads();  // all products with the planes of the tile before are done
     again = true;
     w_parity ^= 1;
     if (first + group < last) copy_words(first + group);
     if (lane == 0) {
 #pragma unroll 1
-      for (std::uint32_t i = warp; i < parts; i += warps) {
+      for (std::uint32_t i = warp; i < stages * stage_parts; i += warps) {  // each is waited for
         w_full.arrive_expecting(i, part_bytes);
 #pragma unroll 1
         for (std::uint32_t step = 0; step < strips.steps; ++step) {
@@ -218,8 +220,6 @@ __global__ void __launch_bounds__(128 * groups<k256>, 1)
         }
       }
     };
-    const std::uint32_t stages =
-        min(strips.stages, (strips.n - column + stage_width - 1) / stage_width);
 #pragma unroll 1
     for (std::uint32_t strip = first + group; strip < last; strip += groups<k256>, parity ^= 1) {
       words_full.wait(warp, parity);
