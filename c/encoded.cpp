@@ -117,16 +117,16 @@ class EncodedOn final : public AnyEncoded {
             const EncodeRequest& request, const Allocate& allocate)
       : params_(params), context_(context), any_context_(context), input_order_(spikes.row_order) {
     const EncodedLayout layout = layout_of(spikes, request.row_order);
+    const bool waits = request.wait.value_or(!takes_any_spikes(layout, params, request));
     std::uint64_t capacity = request.capacity ? *request.capacity
-                             : request.wait || request.density
+                             : waits || request.density
                                  ? Format::bound(layout, params, request.density.value_or(0.1))
                                  : Format::max_capacity(layout, params);
     for (;;) {
-      encode_into(Format::plan(layout, params, capacity), spikes, request, allocate);
-      if (!request.wait) return;
+      encode_into(plan(layout, params, capacity, request), spikes, allocate);
+      if (!waits) return;
       const EncodeStatus counts = status_of(context_, format_.status);
       const bool too_small = counts.needed > format_.capacity && counts.needed > capacity;
-      // Ell's capacity is the width of its rows: another one is another layout.
       const bool too_wide = std::is_same_v<Format, Ell> && counts.needed < format_.capacity;
       if (counts.first_invalid != EncodeStatus::none_invalid || !(too_small || too_wide)) {
         accept(counts);
@@ -256,6 +256,28 @@ class EncodedOn final : public AnyEncoded {
   }
 
  private:
+  /// Whether room for any spikes is little enough to be made unasked.
+  static bool takes_any_spikes(const EncodedLayout& layout, const Params& params,
+                               const EncodeRequest& request) {
+    // Ell's capacity is the width of its rows: another one is another layout.
+    if (request.capacity || request.density || std::is_same_v<Format, Ell>) return false;
+    const std::uint64_t most = Format::max_capacity(layout, params);
+    if (most == Format::bound(layout, params, 0.1)) return true;
+    return most <= most_unasked_bytes &&
+           storage_bytes(plan(layout, params, most, request)) <= most_unasked_bytes;
+  }
+  static Format plan(const EncodedLayout& layout, const Params& params, std::uint64_t capacity,
+                     const EncodeRequest& request) {
+    Format planned = Format::plan(layout, params, capacity);
+    if constexpr (std::is_same_v<Format, Csr> || std::is_same_v<Format, Coo>) {
+      if (request.wide_indices) planned.column_indices.type = DType::u32;
+    } else {
+      require(!request.wide_indices, ErrorCode::unsupported,
+              "indices of 32 bits for any K are an option of csr and coo");
+    }
+    return planned;
+  }
+
   /// Counts of bits that no encoder wrote.
   EncodeStatus count() const {
     if constexpr (std::is_same_v<Format, Bitmap>) {
@@ -269,15 +291,8 @@ class EncodedOn final : public AnyEncoded {
     }
   }
 
-  void encode_into(const Format& planned, const SpikeView& spikes, const EncodeRequest& request,
-                   const Allocate& allocate) {
+  void encode_into(const Format& planned, const SpikeView& spikes, const Allocate& allocate) {
     format_ = planned;
-    if constexpr (std::is_same_v<Format, Csr> || std::is_same_v<Format, Coo>) {
-      if (request.wide_indices) format_.column_indices.type = DType::u32;
-    } else {
-      require(!request.wide_indices, ErrorCode::unsupported,
-              "indices of 32 bits for any K are an option of csr and coo");
-    }
     // One block for both where the workspace, which then lives as long as the encoding, is
     // little.
     const std::size_t stored = storage_bytes(format_);

@@ -27,11 +27,16 @@ struct NamedArray {
   AnyArray array;  ///< as long as what was stored, not as the capacity
 };
 
+/// Of room for any spikes that is made without asking how many there are.
+inline constexpr std::uint64_t most_unasked_bytes = 64 << 20;
+
 struct EncodeRequest {
   RowOrder row_order = RowOrder::time_major;
   std::optional<std::uint64_t> capacity;
   std::optional<double> density;
-  bool wait = true;           ///< read the counters, and encode again where the room was too small
+  /// Read the counters, and encode again where the room was too small. Unset: only where room for
+  /// any spikes would be more than most_unasked_bytes, or another layout.
+  std::optional<bool> wait = true;
   bool wide_indices = false;  ///< column indices of 32 bits, of Csr and Coo
 };
 

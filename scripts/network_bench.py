@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A stack of blocks of Spikformer's size on a GPU, inference and training, beside PyTorch's in fp16, compiled, and SpikingJelly's.
 
-usage: scripts/network_bench.py [--blocks 4] [--batch 64] [--inference] [--weight-bits 8|4] [--layers] [--train] [--fashion-mnist] [--json FILE]
+usage: scripts/network_bench.py [--blocks 4] [--batch 64] [--inference] [--weight-bits 8|4] [--layers] [--train] [--seconds N] [--json FILE]
 
 T = 4 steps, 64 tokens, 384 channels. A block is four products with LIF neurons behind each: qkv (384 to 1152), attention,
 proj (384 to 384), fc1 (384 to 1536), fc2 (1536 to 384). Attention is the spike-driven one (M. Yao et al., NeurIPS 2023)
@@ -17,8 +17,7 @@ is checked before anything is timed.
 --train: forward and backward of the same products, without attention (proj reads v): SpikeLinearLIF, as it comes and
     compiled, and SpikeLinear with SpikeLIF, compiled, against nn.Linear and the same neurons by autograd, compiled; all as CUDA graphs too. Saved: what is
     allocated between forward and backward, less the output.
---fashion-mnist: the layers of datasets/fashion_mnist_snn on its recorded spikes, eight times over; with --train its
-    training step too, by SpikeConv2d, SpikeLinear and SpikeLIF, and the loss of 60 steps from disturbed weights
+--seconds: begin nothing more when they are over; what is printed is printed as it is measured
 --json: add what was printed to a file, as a run of {"runs": [{"gpu", "pytorch", "spiketune", "command", "rows": [..]}]}; a row is
     {"section", "what", "beside": whose it is compared with, "theirs", "spiketune", "unit"}. Written after each row.
 Default: all, with both widths of W.
@@ -29,20 +28,16 @@ they leave the choice, cupy. Its membranes are fp16, so that some of its spikes 
 
 import argparse
 import functools
-import importlib.util
-import json
 import operator
 import sys
-from pathlib import Path
 
 import spiketune
+from network_common import (
+    WIDTH, DenseLif, add_options, begin, compare_training, compiled, fire_from_rest, graph_of, header, late, measure_training, microseconds,
+    peak_bytes, relative_errors, results, saved_bytes, show, spikingjelly_neurons, spikingjelly_version, step, with_spikingjelly,
+)
+import torch  # network_common says it where it is not there
 
-try:
-    import torch
-except ImportError:
-    sys.exit("error: PyTorch is not there")
-
-compiled = functools.partial(torch.compile, fullgraph=True, dynamic=False)
 STEPS, TOKENS, CHANNELS = 4, 64, 384
 LAYERS = {"qkv": (CHANNELS, 3 * CHANNELS), "proj": (CHANNELS, CHANNELS), "fc1": (CHANNELS, 4 * CHANNELS), "fc2": (4 * CHANNELS, CHANNELS)}
 NEURON = {"leak": 0.5, "gain": 0.5, "threshold": 1.0}
@@ -139,113 +134,6 @@ def make_network(blocks, x, generator, draw=integer_weights):
             weights.append(weight)
         network.append((weights, scales))
     return network, densities
-
-
-# --- measuring --------------------------------------------------------------------------------------
-
-
-def graph_of(call):
-    """The call as a CUDA graph, warmed up; (replay, what the call returned in the capture)."""
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        for _ in range(3):
-            call()
-    torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        result = call()
-    return graph.replay, result
-
-
-def microseconds(call, repeats=20, rounds=5):
-    """Of one call of many, one after the other; the least of the rounds."""
-    best = float("inf")
-    for _ in range(rounds):
-        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        call()
-        begin.record()
-        for _ in range(repeats):
-            call()
-        end.record()
-        end.synchronize()
-        best = min(best, begin.elapsed_time(end) * 1e3 / repeats)
-    return best
-
-
-def peak_bytes(call):
-    call()
-    torch.cuda.synchronize()
-    before = torch.cuda.memory_allocated()
-    torch.cuda.reset_peak_memory_stats()
-    result = call()
-    torch.cuda.synchronize()
-    del result
-    return torch.cuda.max_memory_allocated() - before
-
-
-class Results:
-    """What was printed, for --json."""
-
-    def __init__(self):
-        self.path, self.runs, self.section = None, [], ""
-
-    def write_to(self, path):
-        from importlib.metadata import PackageNotFoundError, version
-
-        if path.exists():
-            self.runs = json.loads(path.read_text())["runs"]
-        try:
-            ours = version("spiketune")
-        except PackageNotFoundError:  # not installed, but found
-            ours = None
-        self.path = path
-        self.runs.append({"gpu": torch.cuda.get_device_name(), "pytorch": torch.__version__, "spiketune": ours,
-                          "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]), "rows": []})
-
-    def add(self, **row):
-        if self.path is not None:
-            self.runs[-1]["rows"].append({"section": self.section, **row})
-            self.path.write_text(json.dumps({"runs": self.runs}, indent=1) + "\n")
-
-
-results = Results()
-
-
-def show(what, theirs, ours, unit, beside="PyTorch"):
-    print(f"{what:<46}{theirs:11.1f}{ours:11.1f} {unit:<3}{theirs / ours:8.2f} x", flush=True)
-    results.add(what=what, beside=beside, theirs=round(theirs, 2), spiketune=round(ours, 2), unit=unit)
-
-
-def with_spikingjelly(what, run):
-    """run(), or the reason why not."""
-    try:
-        run()
-    except Exception as error:  # other people's package, at whatever version
-        reason = str(error).strip().splitlines() or [""]
-        print(f"{what}: skipped: {type(error).__name__}: {reason[0][:160]}")
-
-
-def spikingjelly_neurons(scale, trains):
-    """Charged with currents of which `scale` times as much is meant: the threshold is higher instead."""
-    from spikingjelly.activation_based import neuron, surrogate
-
-    node = neuron.LIFNode(tau=2.0, v_threshold=1 / scale, v_reset=0.0, detach_reset=True, step_mode="m",
-                          surrogate_function=surrogate.Rect(alpha=0.5 / WIDTH * scale))
-    if "cupy" in getattr(node, "supported_backends", ()):
-        node.backend = "cupy"
-    return node.train(trains)
-
-
-def spikingjelly_version():
-    from importlib.metadata import version
-
-    return f"SpikingJelly {version('spikingjelly')}"
-
-
-def header(what):
-    results.section = what
-    print(f"\n{what:<46}{'PyTorch':>11}{'spiketune':>11}", flush=True)
 
 
 # --- inference --------------------------------------------------------------------------------------
@@ -374,47 +262,6 @@ def layers(x, network, bits):
 
 # --- training ---------------------------------------------------------------------------------------
 
-WIDTH = 0.5
-
-
-class Surrogate(torch.autograd.Function):
-    """1 where the distance is not negative; backward 1 / (2 WIDTH) where it is less than WIDTH."""
-
-    @staticmethod
-    def forward(ctx, distance):
-        ctx.save_for_backward(distance)
-        return (distance >= 0).to(distance.dtype)
-
-    @staticmethod
-    def backward(ctx, grad):
-        (distance,) = ctx.saved_tensors
-        return torch.where(distance.abs() < WIDTH, grad / (2 * WIDTH), 0.0)
-
-
-class DenseLif(torch.nn.Module):
-    """The neurons of SpikeLIF by autograd, with `scale` times the currents."""
-
-    def __init__(self, scale):
-        super().__init__()
-        self.scale = scale
-
-    def forward(self, currents):
-        membrane, fired = torch.zeros_like(currents[0], dtype=torch.float32), []
-        for current in currents.unbind():
-            charge = 0.5 * membrane + 0.5 * (self.scale * current.float())
-            spike = Surrogate.apply(charge - 1)
-            membrane = charge * (1 - spike.detach())
-            fired.append(spike.to(currents.dtype))
-        return torch.stack(fired)
-
-
-def fire_from_rest(neurons, currents):
-    """Spikes of neurons that are at rest, and are again after it: nothing is kept."""
-    spikes = neurons(currents)
-    if hasattr(neurons, "reset"):
-        neurons.reset()
-    return spikes
-
 
 class Stack(torch.nn.Module):
     """`linear(k, n)` and `neurons(scale)` make the parts."""
@@ -456,45 +303,6 @@ class FusedStack(torch.nn.Module):
         return x.dense()
 
 
-def saved_bytes(model, x):
-    model(x)
-    torch.cuda.synchronize()
-    before = torch.cuda.memory_allocated()
-    result = model(x)
-    torch.cuda.synchronize()
-    return torch.cuda.memory_allocated() - before - result.nbytes
-
-
-def step(model, call, x, grad):
-    for parameter in model.parameters():
-        parameter.grad = None
-    call(x).backward(grad)
-    return [parameter.grad for parameter in model.parameters()]
-
-
-def measure_training(model, call, x, grad):
-    """(MB saved, MB at the peak, µs in a CUDA graph, µs launched one by one) of a step."""
-    def run():  # nothing is left over
-        step(model, call, x, grad)
-        for parameter in model.parameters():
-            parameter.grad = None
-
-    def again():
-        return step(model, call, x, grad)
-
-    return saved_bytes(call, x) / 1e6, peak_bytes(run) / 1e6, microseconds(graph_of(again)[0]), microseconds(again)
-
-
-def compare_training(theirs, ours, beside="PyTorch"):
-    for what, their, our, unit in zip(("saved activations", "peak of a step", "step, CUDA graph", "step, launched one by one"), theirs, ours,
-                                      ("MB", "MB", "us", "us")):
-        show(what, their, our, unit, beside)
-
-
-def relative_errors(gradients, expected):
-    return [((g.float() - e).norm() / e.norm()).item() for g, e in zip(gradients, expected)]
-
-
 def training(x, network, formats=("auto",)):
     """`formats`: of SpikeLinear."""
     import spiketune.torch as st
@@ -511,7 +319,10 @@ def training(x, network, formats=("auto",)):
     theirs = measure_training(dense, plain, x, grad)
     print(f"saved by PyTorch without torch.compile: {saved_bytes(dense, x) / 1e6:.1f} MB")
 
-    def against_theirs(name, model, prepare):
+    def against_theirs(name, make, prepare):
+        if late(name):
+            return None
+        model = make()
         fired = model(x).detach()  # chooses the formats
         if not (fired == reference).all():
             sys.exit(f"error: {int((fired != reference).sum())} spikes differ")
@@ -519,14 +330,13 @@ def training(x, network, formats=("auto",)):
         errors = relative_errors(step(model, call, x, grad), expected)
         if not max(errors) < 0.02:
             sys.exit(f"error: gradients differ by {max(errors):.3f} of their norm")
-        print(f"\n{name}: gradients within {max(errors):.1e} of PyTorch's, relative")
+        print(f"\n{name}: gradients within {max(errors):.1e} of PyTorch's, relative", flush=True)
         results.section = f"training, {len(network)} blocks, {x.shape[1] // TOKENS} images: {name}"
         ours = measure_training(model, call, x, grad)
         compare_training(theirs, ours)
         return ours
 
-    fused = against_theirs("SpikeLinearLIF", FusedStack(network), lambda model: model)
-    against_theirs("SpikeLinearLIF, compiled", FusedStack(network), compiled)
+    fused = against_theirs("SpikeLinearLIF", lambda: FusedStack(network), lambda model: model)
 
     def run():
         from spikingjelly.activation_based import layer
@@ -535,196 +345,18 @@ def training(x, network, formats=("auto",)):
         for neurons in model.neurons:
             neurons.train()
         same = (model(x).detach() == reference).float().mean().item()
-        print(f"\n{spikingjelly_version()}, fp16, not compiled, beside SpikeLinearLIF: {same:.4%} of the spikes the same")
+        print(f"\n{spikingjelly_version()}, fp16, not compiled, beside SpikeLinearLIF: {same:.4%} of the spikes the same", flush=True)
         compare_training(measure_training(model, model, x, grad), fused, spikingjelly_version())
 
-    with_spikingjelly("SpikingJelly", run)
+    if fused is not None:
+        with_spikingjelly("SpikingJelly", run)
+    against_theirs("SpikeLinearLIF, compiled", lambda: FusedStack(network), compiled)
     for format in formats:
-        model = Stack(network, lambda k, n, format=format: st.SpikeLinear(k, n, format=format, **options),
-                      lambda scale: st.SpikeLIF(surrogate_width=WIDTH, gain=0.5 * scale))
-        against_theirs(f"SpikeLinear, {format}, and SpikeLIF, compiled", model, compiled)
+        def make(format=format):
+            return Stack(network, lambda k, n: st.SpikeLinear(k, n, format=format, **options),
+                         lambda scale: st.SpikeLIF(surrogate_width=WIDTH, gain=0.5 * scale))
 
-
-# --- the network of Fashion-MNIST -------------------------------------------------------------------
-
-TIMES = 8  # that the recorded images are there
-
-def spikingjelly_layer(layer, spikes, images, our_time, our_peak, example):
-    """A layer of the network by SpikingJelly's modules, beside `our_time` and `our_peak`."""
-    from spikingjelly.activation_based import functional, layer as modules, neuron
-
-    weight = layer.dense_weight
-    if layer.kernel:
-        product = modules.Conv2d(weight.shape[1], layer.n, layer.kernel, layer.stride, layer.padding, step_mode="m")
-        spikes = spikes.view(example.STEPS, images, *spikes.shape[1:])
-    else:
-        product = modules.Linear(weight.shape[1], layer.n, step_mode="m")
-        spikes = spikes.view(example.STEPS, images, -1)
-    product = product.cuda().half()
-    product.weight.copy_(weight), product.bias.copy_(layer.bias)
-    neurons = neuron.LIFNode(tau=2.0, decay_input=False, v_reset=0.0, detach_reset=True, step_mode="m").eval()
-    if "cupy" in getattr(neurons, "supported_backends", ()):
-        neurons.backend = "cupy"
-
-    def theirs():
-        functional.reset_net(neurons)
-        return neurons(product(spikes))
-
-    show(f"{layer.name}, time, {spikingjelly_version()}", microseconds(graph_of(theirs)[0]), our_time, "us", spikingjelly_version())
-    show(f"{layer.name}, peak, {spikingjelly_version()}", peak_bytes(theirs) / 1e6, our_peak, "MB", spikingjelly_version())
-
-
-def fashion_mnist_network():
-    """(the example, its layers, recorded spikes [T, 64, 32, 14, 14], their classes)."""
-    root = Path(__file__).resolve().parent.parent
-    spec = importlib.util.spec_from_file_location("fashion_mnist", root / "examples" / "06_fashion_mnist.py")
-    example = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # torch.compile looks there
-    spec.loader.exec_module(example)
-    folder, device = root / "datasets" / "fashion_mnist_snn", torch.device("cuda")
-    network, _ = example.load_network(folder, device)
-    batches, classes, _ = example.load_images(folder, Path("/nowhere"), 0, 1, device)
-    return example, network, batches[0][1], torch.from_numpy(classes).long().cuda()
-
-
-def fashion_mnist():
-    example, network, spikes, _ = fashion_mnist_network()
-    spikes = spikes.repeat(1, TIMES, 1, 1, 1)
-    images = spikes.shape[1]
-    encoded = spiketune.encode(spikes.permute(0, 1, 3, 4, 2).reshape(example.STEPS, -1, spikes.shape[2]).contiguous(), "bitmap")
-    dense = spikes.flatten(0, 1).half()
-    header(f"Fashion-MNIST, {images} images, by layer: CUDA graph")
-    total = [0.0, 0.0]
-    with torch.no_grad():
-        for layer in network[1:]:
-            layer.dense_weight = layer.dense_weight.half()
-            step = functools.partial(example.dense_layer, layer, note=None)
-            theirs = functools.partial(step if layer.name == "fc2" else compiled(step), dense)  # fc2 is a product alone
-            ours = functools.partial(example.encoded_layer, layer, encoded, images, "fused", None)
-            next_dense, next_encoded = theirs(), ours()
-            times = [microseconds(graph_of(call)[0]) for call in (theirs, ours)]
-            peaks = [peak_bytes(call) / 1e6 for call in (theirs, ours)]
-            total = [sum(pair) for pair in zip(total, times)]
-            show(f"{layer.name}, time", *times, "us")
-            show(f"{layer.name}, peak", *peaks, "MB")
-            if layer.name != "fc2":
-                with_spikingjelly(layer.name, functools.partial(spikingjelly_layer, layer, dense, images, times[1], peaks[1], example))
-            dense, encoded = next_dense, next_encoded
-        same = (dense.view(example.STEPS, images, -1).float().mean(0)[:, : example.CLASSES].argmax(1)
-                == encoded.view(example.STEPS, images, -1).float().mean(0)[:, : example.CLASSES].argmax(1)).float().mean().item()
-        show("all layers, time", *total, "us")
-        print(f"{same:.2%} of the images classified alike", flush=True)
-
-
-class ConvolutionalStack(torch.nn.Module):
-    """The layers of the network behind its first, with neurons between them: spikes [T, images, ...] to currents [T, images,
-    classes]. `convolution(layer)`, `linear(k, n)` and `neurons()` make the parts."""
-
-    def __init__(self, network, convolution, linear, neurons, dtype):
-        super().__init__()
-        self.products, self.neurons = torch.nn.ModuleList(), torch.nn.ModuleList()
-        for layer in network:
-            product = convolution(layer) if layer.kernel else linear(layer.dense_weight.shape[1], layer.n)
-            product.weight, product.bias = (torch.nn.Parameter(given.to(dtype).clone()) for given in (layer.dense_weight, layer.bias))
-            self.products.append(product)
-            self.neurons.append(neurons())
-
-    def forward(self, x):
-        steps = x.shape[0]
-        for product, neurons in zip(self.products, self.neurons):
-            rows = x.flatten(0, 1) if hasattr(product, "kernel_size") else x.flatten(2).flatten(0, 1)
-            x = product(rows).unflatten(0, (steps, -1))
-            if product is not self.products[-1]:
-                x = fire_from_rest(neurons, x)
-        return x
-
-
-def with_compiled_neurons(model):
-    """Neurons are what there is to fuse: the compiler calls cuDNN for convolutions, too, and takes minutes for the whole."""
-    for neurons in model.neurons:
-        neurons.compile(fullgraph=True, dynamic=False)
-    return model
-
-
-def fashion_mnist_training():
-    """Sums are not exact here: that spikes differ where a membrane is at the threshold is printed, with the gradients."""
-    import spiketune.torch as st
-
-    example, network, spikes, classes = fashion_mnist_network()
-    x = spikes.repeat(1, TIMES, 1, 1, 1).half()
-
-    def stack(convolution, linear, neurons, dtype=torch.float16, **more):
-        options = {"device": "cuda", "dtype": dtype, **more}
-
-        def make(layer):
-            return convolution(layer.dense_weight.shape[1], layer.n, layer.kernel, layer.stride, layer.padding, **options)
-        return ConvolutionalStack(network[1:], make, lambda k, n: linear(k, n, **options), neurons, dtype)
-
-    def pytorch(dtype=torch.float16):
-        return stack(torch.nn.Conv2d, torch.nn.Linear, lambda: DenseLif(2.0), dtype)  # a gain of 1
-
-    def ours_as(format):
-        return stack(st.SpikeConv2d, st.SpikeLinear, lambda: st.SpikeLIF(surrogate_width=WIDTH, gain=1.0), format=format)
-
-    dense = with_compiled_neurons(pytorch())
-    reference = dense(x).detach()
-    grad = torch.randn(reference.shape, device="cuda").half() / 64
-    expected = [g.float() for g in step(dense, dense, x, grad)]
-    section = f"Fashion-MNIST, training, {x.shape[1]} images"
-    header(section)
-    theirs = measure_training(dense, dense, x, grad)
-    print("PyTorch: {:.1f} MB saved, {:.1f} MB at the peak, {:.1f} us in a CUDA graph, {:.1f} us launched one by one".format(*theirs), flush=True)
-    ours = None
-    for format in ("auto", "dense"):
-        model = with_compiled_neurons(ours_as(format))
-        currents = model(x).detach()
-        errors = relative_errors(step(model, model, x, grad), expected)
-        print(f"{format} ({', '.join(product.chosen for product in model.products)}): currents within "
-              f"{relative_errors([currents], [reference.float()])[0]:.1e}, gradients within {max(errors):.1e} of PyTorch's, relative")
-        results.section = f"{section}: format {format}"
-        measured = measure_training(model, model, x, grad)
-        compare_training(theirs, measured)
-        ours = ours or measured
-
-    def run():
-        from spikingjelly.activation_based import layer as modules
-
-        # Where and of which type they are comes with the weights.
-        model = stack(lambda *sizes, **_: modules.Conv2d(*sizes), lambda *sizes, **_: modules.Linear(*sizes), lambda: spikingjelly_neurons(2.0, True))
-        errors = relative_errors([model(x).detach()], [reference.float()])
-        print(f"{spikingjelly_version()}, fp16, not compiled, beside format auto: currents within {errors[0]:.1e}")
-        results.section = f"{section}: format auto"
-        compare_training(measure_training(model, model, x, grad), ours, spikingjelly_version())
-
-    with_spikingjelly("SpikingJelly", run)
-    results.section = f"Fashion-MNIST, training from disturbed weights, {spikes.shape[1]} images"
-    loss_curves(spikes, classes, [pytorch(torch.float32), pytorch(), ours_as("auto")], example.CLASSES)
-
-
-def loss_curves(spikes, labels, models, classes):
-    """The loss of each step of three models: PyTorch's in f32 and in fp16, which tell what is noise, and spiketune's."""
-    generator = torch.Generator("cuda").manual_seed(1)
-    start = [p + p.std() * torch.randn(p.shape, device="cuda", generator=generator) for p in (p.detach().float() for p in models[0].parameters())]
-    curves = []
-    for model in models:
-        parameters = list(model.parameters())
-        with torch.no_grad():
-            for parameter, value in zip(parameters, start):
-                parameter.copy_(value)
-        optimizer, losses, x = torch.optim.Adam(parameters, lr=1e-3, eps=1e-4), [], spikes.to(parameters[0].dtype)
-        for _ in range(60):
-            loss = torch.nn.functional.cross_entropy(model(x).float().mean(0)[:, :classes], labels)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.detach())
-        curves.append(torch.stack(losses).cpu())
-    exact, theirs, ours = curves
-    apart = [((one - theirs).abs().mean() / theirs.mean()).item() for one in (ours, exact)]
-    print(f"loss of {len(theirs)} steps of Adam, first and last: PyTorch fp16 {theirs[0]:.3f} {theirs[-1]:.3f}, spiketune {ours[0]:.3f} {ours[-1]:.3f}; "
-          f"apart by {apart[0]:.1%} of the loss, PyTorch in f32 by {apart[1]:.1%}", flush=True)
-    for name, curve in (("PyTorch, fp16", theirs), ("PyTorch, f32", exact)):
-        results.add(what="loss of each step", beside=name, theirs=[round(v, 4) for v in curve.tolist()], spiketune=[round(v, 4) for v in ours.tolist()],
-                    unit="")
+        against_theirs(f"SpikeLinear, {format}, and SpikeLIF, compiled", make, compiled)
 
 
 def main():
@@ -732,32 +364,26 @@ def main():
     parser.add_argument("--blocks", type=int, default=4)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--weight-bits", type=int, choices=(8, 4))
-    parser.add_argument("--json", type=Path)
-    for name in ("inference", "layers", "train", "fashion-mnist"):
+    for name in ("inference", "layers", "train"):
         parser.add_argument(f"--{name}", action="store_true")
+    add_options(parser)
     options = parser.parse_args()
-    if not torch.cuda.is_available() or spiketune.cuda_unavailable_reason():
-        return print("skipped: " + (spiketune.cuda_unavailable_reason() or "this PyTorch has no CUDA"))
-    everything = not (options.inference or options.train or options.layers or options.fashion_mnist or options.weight_bits)
-    if options.json:
-        results.write_to(options.json)
-    torch.manual_seed(1)
+    if not begin(options):
+        return
+    everything = not (options.inference or options.train or options.layers or options.weight_bits)
     x = (torch.rand((STEPS, options.batch * TOKENS, CHANNELS), device="cuda") < DENSITY).half()
     network, densities = make_network(options.blocks, x, torch.Generator().manual_seed(1))
-    print(f"{torch.cuda.get_device_name()}, PyTorch {torch.__version__}; spikes into the layers: {min(densities):.1%} to {max(densities):.1%}")
+    print(f"spikes into the layers: {min(densities):.1%} to {max(densities):.1%}", flush=True)
     if options.inference or everything:
         inference(x, network)
     for bits in (options.weight_bits,) if options.weight_bits else (8, 4) if everything else ():
-        rounded, _ = make_network(options.blocks, x, torch.Generator().manual_seed(1), normal_weights)
-        inference(x, rounded, bits)
-    if options.layers or everything:
+        if not late(f"W in s{bits}"):
+            rounded, _ = make_network(options.blocks, x, torch.Generator().manual_seed(1), normal_weights)
+            inference(x, rounded, bits)
+    if (options.layers or everything) and not late("layers"):
         layers(x, network, options.weight_bits)
-    if (options.train and not options.fashion_mnist) or everything:
+    if (options.train or everything) and not late("training"):
         training(x, network)
-    if options.fashion_mnist or everything:
-        fashion_mnist()
-    if (options.fashion_mnist and options.train) or everything:
-        fashion_mnist_training()
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@
 /// smaller tiles, of which warps make encodings.
 
 #include <algorithm>
+#include <map>
+#include <utility>
 
 #include "spiketune/core/bits.hpp"
 #include "spiketune/core/cuda/check.hpp"
@@ -420,11 +422,22 @@ template <DType storage>
 inline constexpr std::size_t packed_bytes = tile_threads* owned_words<storage> *
                                             sizeof(std::uint32_t);
 
-/// Lets a kernel have as much shared memory as it wants.
+/// What the runtime said of a kernel on a device: a thread asks once, since each answer takes half
+/// a microsecond.
+template <class Answer>
+using KernelAnswers = std::map<std::pair<const void*, int>, Answer>;
+
+/// Lets a kernel have as much shared memory of the current device as it wants.
 template <class Kernel>
 void allow_shared(Kernel* kernel, std::size_t bytes) {
+  static thread_local KernelAnswers<std::size_t> allowed;
+  int device = 0;
+  check(cudaGetDevice(&device));
+  std::size_t& before = allowed[{reinterpret_cast<const void*>(kernel), device}];
+  if (bytes <= before) return;
   check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                              static_cast<int>(bytes)));
+  before = bytes;
 }
 
 inline unsigned tile_blocks(const TileTask& task) {
@@ -452,13 +465,21 @@ inline void reset_tiles(const CudaContext& context, const TileTask& task) {
 }
 
 #if defined(__CUDACC__)
+/// Whether the code that a device has of a kernel was made for one that can wait.
+inline bool can_begin_early(const CudaContext& context, const void* kernel) {
+  static thread_local KernelAnswers<bool> known;
+  const std::pair key(kernel, context.device);
+  if (const auto found = known.find(key); found != known.end()) return found->second;
+  cudaFuncAttributes code{};
+  check(cudaFuncGetAttributes(&code, kernel));
+  return known[key] = code.ptxVersion >= 90;
+}
+
 /// Launches a kernel that calls wait_for_reset() before it touches what reset_tiles(), just called,
 /// resets. It begins at once where its code was made for a GPU that can wait.
 template <class... Parameters, class... Arguments>
 void launch_after_reset(const CudaContext& context, void (*kernel)(Parameters...), unsigned blocks,
                         unsigned threads, std::size_t shared_bytes, const Arguments&... arguments) {
-  cudaFuncAttributes code{};
-  check(cudaFuncGetAttributes(&code, kernel));
   cudaLaunchAttribute early{};
   early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
   early.val.programmaticStreamSerializationAllowed = 1;
@@ -468,7 +489,7 @@ void launch_after_reset(const CudaContext& context, void (*kernel)(Parameters...
   config.dynamicSmemBytes = shared_bytes;
   config.stream = context.stream;
   config.attrs = &early;
-  config.numAttrs = code.ptxVersion >= 90 ? 1 : 0;
+  config.numAttrs = can_begin_early(context, reinterpret_cast<const void*>(kernel)) ? 1 : 0;
   check(cudaLaunchKernelEx(&config, kernel, Parameters(arguments)...));
 }
 #else

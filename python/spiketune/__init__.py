@@ -55,7 +55,7 @@ def encode(
     indices: Literal["compact", "int32"] = "compact",
     density: Optional[float] = None,
     capacity: Optional[int] = None,
-    wait: bool = True,
+    wait: Optional[bool] = None,
     stream: Any = None,
 ) -> Encoded:
     """Encodes spikes, where they are.
@@ -71,10 +71,12 @@ def encode(
     capacity: the room instead, in the format's units (csr: spikes)
     wait: on a device, wait for the counts: room that was too small is made anew, and bad spikes throw here. False:
         nothing waits and the call can be captured in a CUDA graph. Room is then made for any spikes unless density or
-        capacity is given; errors come at Encoded.check(), or when a count or an array is asked for.
+        capacity is given; errors come at Encoded.check(), or when a count or an array is asked for. Default: no wait
+        where room for any spikes takes 64 MiB at most, so that it suffices, and the format is not ell.
     stream: on a device, of PyTorch or CuPy or an address; default: the current one
 
-    Throws Error for a NaN, a value that is not of the kind, a wrong shape or type.
+    Throws Error for a wrong shape or type, and, on the host and where the call waits, for a NaN or a value that is not
+    of the kind.
     """
     text = None if params is None else json.dumps(params)
     options = (format, text, kind, row_order, encoded_order or row_order, k, capacity, density, wait, indices == "int32")

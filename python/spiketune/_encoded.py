@@ -19,8 +19,8 @@ RowOrder = Literal["time-major", "token-major"]
 class Encoded:
     """Spikes in a format. The arrays of the format are attributes: `csr.row_offsets`.
 
-    On a CUDA device, counts (`nnz`, `lost`, `bytes`) and arrays wait for the encoder where `encode` was told not to
-    (`wait=False`), the first time that one is asked for; so do its errors.
+    On a CUDA device, counts (`nnz`, `lost`, `bytes`) and arrays wait for the encoder where `encode` did not, the first
+    time that one is asked for; so do its errors.
     """
 
     def __init__(self, core: _core.Encoded):
@@ -99,7 +99,7 @@ class Encoded:
 
     def check(self) -> "Encoded":
         """Waits for the encoder; throws Error where the capacity was too small, with the one needed, or a spike was
-        invalid. Nothing to wait for unless `encode` was called with wait=False on a device."""
+        invalid. Nothing to wait for where `encode` waited, as it does on the host."""
         self._core.nnz
         return self
 

@@ -199,10 +199,8 @@ Allocate allocator(const Context& context, const ArrayIn& array, nb::object allo
     };
   }
   if (array.torch == nullptr || array.device < 0) return own_memory(context);
-  return [api = array.torch, device = array.device](std::size_t bytes) {
-    auto memory = std::make_unique<TorchMemory>(
-        *api, dlpack_type(DType::u8, true),
-        std::initializer_list<std::int64_t>{static_cast<std::int64_t>(bytes)}, device);
+  return [api = array.torch, here = std::get<CudaContext>(context)](std::size_t bytes) {
+    auto memory = TorchMemory::of_bytes(*api, bytes, here);
     void* data = memory->data();
     return block_of(data, memory.release());
   };

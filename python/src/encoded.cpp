@@ -55,14 +55,14 @@ std::unique_ptr<AnyEncoded> encode_array(nb::handle spikes, const std::string& f
                                          const std::string& encoded_order,
                                          std::optional<std::uint32_t> k,
                                          std::optional<std::uint64_t> capacity,
-                                         std::optional<double> density, bool wait,
+                                         std::optional<double> density, std::optional<bool> wait,
                                          bool wide_indices, Stream stream, nb::object allocate) {
   const ArrayIn in = array_in(spikes, "spikes");
   const SpikeView view = spike_view(in, kind, row_order, k);
   const json chosen = params ? json::parse(*params) : json();
   const Context context = context_of(in, stream);
   const bool host = view.space == Space::host;
-  const EncodeRequest request{parse_row_order(encoded_order), capacity, density, wait || host,
+  const EncodeRequest request{parse_row_order(encoded_order), capacity, density, host ? true : wait,
                               wide_indices};
   const Allocate memory = allocator(context, in, std::move(allocate));
   return run_on(context,
@@ -212,7 +212,7 @@ void define_encoded(nb::module_& module) {
   module.def("encode", &encode_array, nb::arg("spikes"), nb::arg("format"),
              nb::arg("params").none(), nb::arg("kind"), nb::arg("row_order"),
              nb::arg("encoded_order"), nb::arg("k").none(), nb::arg("capacity").none(),
-             nb::arg("density").none(), nb::arg("wait"), nb::arg("wide_indices"),
+             nb::arg("density").none(), nb::arg("wait").none(), nb::arg("wide_indices"),
              nb::arg("stream").none(), nb::arg("allocate").none());
   module.def("encode_into", &encode_into, nb::arg("spikes"), nb::arg("out"), nb::arg("k").none(),
              nb::arg("stream").none());

@@ -6,10 +6,13 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <memory>
 
 #include "spiketune/c/memory.hpp"
+#include "spiketune/core/context.hpp"
 
 namespace spiketune::python {
 
@@ -39,12 +42,17 @@ struct ExchangeApi {
 /// Of PyTorch, where `array` is one of its tensors and it has the API; else null.
 [[nodiscard]] const ExchangeApi* torch_api(nb::handle array);
 
-/// A tensor of PyTorch's own that nobody has seen yet: made on its current stream.
+/// A tensor of PyTorch's own that nobody has seen yet.
 class TorchMemory {
  public:
-  /// Throws Error(out_of_memory) with PyTorch's sentence.
+  /// Made on its current stream. Throws Error(out_of_memory) with PyTorch's sentence.
   TorchMemory(const ExchangeApi& api, nb::dlpack::dtype type,
               std::initializer_list<std::int64_t> shape, int device);
+  /// Bytes for a stream of PyTorch's: where its device is current they come from the pool, and a
+  /// tensor around them is made when object() is called. Throws as the constructor.
+  [[nodiscard]] static std::unique_ptr<TorchMemory> of_bytes(const ExchangeApi& api,
+                                                             std::size_t bytes,
+                                                             const CudaContext& context);
   TorchMemory(const TorchMemory&) = delete;
   TorchMemory& operator=(const TorchMemory&) = delete;
   ~TorchMemory();
@@ -54,6 +62,9 @@ class TorchMemory {
   [[nodiscard]] nb::object object();
 
  private:
+  TorchMemory(const ExchangeApi& api, ManagedTensor* tensor)
+      : api_(api), tensor_(tensor), data_(tensor->tensor.data) {}
+
   const ExchangeApi& api_;
   ManagedTensor* tensor_ = nullptr;
   void* data_ = nullptr;

@@ -17,7 +17,7 @@ def spikes(shape=(3, 33, 134), density=0.1):
 
 
 @pytest.mark.parametrize("name", spiketune.formats())
-@pytest.mark.parametrize("wait", [True, False])
+@pytest.mark.parametrize("wait", [None, True, False])
 @pytest.mark.parametrize("density", [0.0, 0.1, 1.0])
 def test_every_format_round_trips_and_multiplies(name, wait, density):
     x = spikes(density=density)
@@ -91,20 +91,53 @@ def test_a_graph_cannot_wait():
 import torch, spiketune
 x = torch.ones((4, 64), dtype=torch.uint8, device="cuda")
 with torch.cuda.graph(torch.cuda.CUDAGraph()):
-    spiketune.encode(x)
+    spiketune.encode(x, wait=True)
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert result.returncode == 1 and "StreamCaptureUnsupported" in result.stderr
 
 
 def test_errors_come_when_asked_for():
+    bad = torch.full((2, 3), 2, dtype=torch.uint8, device="cuda")
     with pytest.raises(spiketune.Error, match="not a binary spike"):
-        spiketune.encode(torch.full((2, 3), 2, dtype=torch.uint8, device="cuda"))
+        spiketune.encode(bad, wait=True)
+    for ask in (lambda late: late.check(), lambda late: late.nnz, lambda late: late.column_indices, lambda late: late.to_torch(), repr):
+        late = spiketune.encode(bad)
+        with pytest.raises(spiketune.Error, match="not a binary spike"):
+            ask(late)
     late = spiketune.encode(spikes(density=1.0), capacity=3, wait=False)
     with pytest.raises(spiketune.Error, match="13266"):
         late.check()
     with pytest.raises(spiketune.Error, match="memory"):
         spiketune.spmm(spiketune.encode(spikes()), torch.zeros(134, 4))
+
+
+def test_encode_makes_room_unasked_where_that_is_little():
+    def room(x, **options):
+        torch.cuda.synchronize()
+        before = torch.cuda.memory_allocated()
+        encoded = spiketune.encode(x, **options)
+        return torch.cuda.memory_allocated() - before, encoded
+
+    little, large = spikes((1, 1024, 1024)), spikes((1, 8192, 8192), density=0.01)
+    assert room(little, wait=True)[0] < 1 << 20 < 2 << 20 <= room(little)[0]
+    taken, encoded = room(large)  # 128 MiB for any
+    assert taken < 32 << 20 and encoded.nnz == large.sum()
+    dense = spikes((1, 8192, 8192), density=0.5)  # more than was guessed: found out, and made anew
+    assert spiketune.encode(dense).nnz == dense.sum()
+    assert spiketune.encode(dense, density=0.01).nnz == dense.sum()
+    assert room(spikes((1, 64, 4096), density=0.01), format="ell")[0] < 64 << 10
+
+
+def test_graph_by_default():
+    x, w = spikes(), torch.randint(-4, 5, (134, 16), device="cuda").half()
+    spiketune.spmm(spiketune.encode(x), w)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        y = spiketune.spmm(spiketune.encode(x), w)
+    x.copy_(spikes(density=0.9))
+    graph.replay()
+    assert (y == x.reshape(-1, 134).float() @ w.float()).all()
 
 
 def test_lif():

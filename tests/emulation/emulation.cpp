@@ -329,6 +329,10 @@ cudaError_t cudaGetLastError() {
 cudaError_t cudaPeekAtLastError() {
   return emulation::last_error;
 }
+cudaError_t cudaGetDevice(int* device) {
+  *device = 0;
+  return cudaSuccess;
+}
 cudaError_t cudaMemsetAsync(void* data, int value, std::size_t bytes, cudaStream_t) {
   std::memset(data, value, bytes);
   return cudaSuccess;
