@@ -7,6 +7,8 @@
 #include <cuda_runtime_api.h>
 
 #include <cstddef>
+#include <map>
+#include <utility>
 
 #include "spiketune/core/context.hpp"
 #include "spiketune/core/cuda/check.hpp"
@@ -27,6 +29,23 @@ __device__ inline void wait_for_primary() {
 #endif
 }
 
+/// What the runtime said of a kernel on a device: a thread asks once, since each answer takes half
+/// a microsecond.
+template <class Answer>
+using KernelAnswers = std::map<std::pair<const void*, int>, Answer>;
+
+#if !defined(SPIKETUNE_EMULATED)
+/// Whether the code that a device has of a kernel was made for one that can wait.
+inline bool can_wait(const CudaContext& context, const void* kernel) {
+  static thread_local KernelAnswers<bool> known;
+  const std::pair key(kernel, context.device);
+  if (const auto found = known.find(key); found != known.end()) return found->second;
+  cudaFuncAttributes code = {};
+  check(cudaFuncGetAttributes(&code, kernel));
+  return known[key] = code.ptxVersion >= 90;
+}
+#endif
+
 /// Launches the second kernel.
 template <class... Parameters, class... Arguments>
 void launch_dependent(const CudaContext& context, void (*kernel)(Parameters...), dim3 grid,
@@ -34,8 +53,6 @@ void launch_dependent(const CudaContext& context, void (*kernel)(Parameters...),
 #if defined(SPIKETUNE_EMULATED)
   kernel<<<grid, block, shared_bytes, context.stream>>>(arguments...);
 #else
-  cudaFuncAttributes code = {};
-  check(cudaFuncGetAttributes(&code, kernel));
   cudaLaunchAttribute attribute = {};
   attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
   attribute.val.programmaticStreamSerializationAllowed = 1;
@@ -45,7 +62,7 @@ void launch_dependent(const CudaContext& context, void (*kernel)(Parameters...),
   config.dynamicSmemBytes = shared_bytes;
   config.stream = context.stream;
   config.attrs = &attribute;
-  config.numAttrs = code.ptxVersion >= 90 ? 1 : 0;  // else it would not wait
+  config.numAttrs = can_wait(context, reinterpret_cast<const void*>(kernel)) ? 1 : 0;
   check(cudaLaunchKernelEx(&config, kernel, Parameters(arguments)...));
 #endif
 }

@@ -272,7 +272,7 @@ __device__ inline void tell_positions(Roster& roster, std::uint32_t turn, std::u
 /// The clerk of a block that takes batch after batch. It never waits for a position before it has
 /// told a count, so that no block waits for itself.
 __device__ inline void keep_books(const TileTask& task, std::uint32_t batches, Roster& roster) {
-  wait_for_reset();
+  wait_for_primary();
   std::uint32_t next[Roster::ahead];  // batches, the first of them that is counted
 #pragma unroll
   for (std::uint32_t i = 0; i < Roster::ahead; ++i) {
@@ -319,7 +319,7 @@ __device__ inline void keep_books_alone(const TileTask& task, bool each_spike,
     units += CountedBatch(roster, turn).units;
   }
   units = __reduce_add_sync(all_lanes, units);
-  wait_for_reset();
+  wait_for_primary();
   if (threadIdx.x % 32 == 0) publish(task.states, blockIdx.x, units);
   std::uint64_t first = sum_before(task.states, blockIdx.x);
   if (threadIdx.x % 32 == 0 && blockIdx.x + 1 == gridDim.x) {
@@ -346,7 +346,7 @@ __global__ void __launch_bounds__(crew_threads, Work::blocks_per_sm)
   const std::uint32_t warp = threadIdx.x / 32;
   const bool alone = turns != 0;  // there is no block that places
   if (!alone && blockIdx.x == 0) {
-    wait_for_reset();
+    wait_for_primary();
     const std::uint64_t all = scan_tiles<crew_threads>(task.states, batches);
     if (threadIdx.x == 0) tell_total(task, Emit::each_spike, all);
     return;
@@ -421,7 +421,7 @@ __global__ void __launch_bounds__(crew_threads, Work::blocks_per_sm)
     }
   }
   if constexpr (!Emit::each_spike) {
-    wait_for_reset();
+    wait_for_primary();
     add_tally(task.status, tally);
   }
 }
@@ -443,8 +443,8 @@ void launch_strips(const CudaContext& context, const TileTask& task,
   const std::uint32_t turns = (batches + blocks - 1) / blocks;
   // Strips of one row that wait for each other are in blocks that run side by side.
   const bool alone = turns <= (Work::waits_in_row && task.parts > 1 ? 1 : turns_alone);
-  launch_after_reset(context, encode_strips<Work>, alone ? (batches + turns - 1) / turns : blocks,
-                     crew_threads, bytes, task, emit, batches, alone ? turns : 0);
+  launch_dependent(context, encode_strips<Work>, alone ? (batches + turns - 1) / turns : blocks,
+                   crew_threads, bytes, task, emit, batches, alone ? turns : 0);
 }
 
 /// Words of the workspace for rows of any storage.

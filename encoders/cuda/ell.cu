@@ -38,7 +38,7 @@ __global__ void __launch_bounds__(strip_threads, slot_blocks_per_sm<storage>)
   Strip strip(task, index, nullptr);
   RegisterPieces<storage> pieces;
   if constexpr (quick) pieces.load(task, strip);
-  wait_for_reset();
+  wait_for_primary();
 
   std::uint32_t spikes = 0;   // of this lane's words
   std::uint32_t longest = 0;  // of the rows that this lane has looked at
@@ -117,7 +117,7 @@ void encode(const CudaContext& context, const SpikeView& spikes, const Ell& ell,
     cuda::allow_shared(kernel, bytes);
     const auto blocks =
         static_cast<unsigned>(ceil_div(ceil_div(task.tiles, task.parts), cuda::strip_warps));
-    cuda::launch_after_reset(
+    cuda::launch_dependent(
         context, kernel,
         std::min(blocks, cuda::resident_blocks(context, cuda::slot_blocks_per_sm<storage>)),
         cuda::strip_threads, bytes, task, ell, value_source(spikes, order));

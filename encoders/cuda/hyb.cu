@@ -100,7 +100,7 @@ struct HybStrips {
     const auto beyond = [&](std::uint32_t spikes) { return spikes > width ? spikes - width : 0; };
     std::uint32_t earlier = 0;
     if (task.parts > 1 && strip.rows != 0) {
-      wait_for_reset();
+      wait_for_primary();
       const auto row = static_cast<std::uint32_t>(strip.first_row) * task.parts;
       const std::uint32_t index = row + strip.first_word / task.part_words;
       if (lane == 0) {

@@ -33,7 +33,7 @@ __global__ void __launch_bounds__(tile_threads, tile_blocks_per_sm)
     spikes += count_bits(packed[i]);
     if (words != nullptr) words[first + i] = packed[i];
   }
-  wait_for_reset();
+  wait_for_primary();
   add_to(&task.status->nnz, spikes);
 }
 
@@ -86,7 +86,7 @@ __global__ void __launch_bounds__(tile_threads)
       report_bytes(status, pieces[i], 16 * (first + 32 * i + lane));
     }
   }
-  wait_for_reset();
+  wait_for_primary();
   add_to(&status->nnz, spikes);
 }
 
@@ -101,12 +101,12 @@ void pack_rows(const CudaContext& context, const SpikeView& spikes, RowOrder ord
   if (spikes.storage == DType::u8 && words != nullptr && task.wide &&
       task.kind == ValueKind::binary && task.map.from == task.map.to &&
       blocks * block_elements == spikes.shape.elements() && blocks <= 0x7fffffffu) {
-    return launch_after_reset(context, pack_bytes, static_cast<unsigned>(blocks), tile_threads, 0,
-                              static_cast<const uint4*>(spikes.data), words, status);
+    return launch_dependent(context, pack_bytes, static_cast<unsigned>(blocks), tile_threads, 0,
+                            static_cast<const uint4*>(spikes.data), words, status);
   }
   with_storage(spikes.storage, [&]<DType storage>() {
-    launch_after_reset(context, pack_tiles<storage>, tile_blocks(task), tile_threads,
-                       packed_bytes<storage>, task, words);
+    launch_dependent(context, pack_tiles<storage>, tile_blocks(task), tile_threads,
+                     packed_bytes<storage>, task, words);
   });
 }
 

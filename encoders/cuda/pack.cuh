@@ -7,6 +7,7 @@
 
 #include "spiketune/core/bits.hpp"
 #include "spiketune/core/cuda/check.hpp"
+#include "spiketune/core/cuda/dependent_launch.cuh"
 #include "spiketune/core/dtype.hpp"
 #include "spiketune/core/spike_tensor.hpp"
 #include "spiketune/formats/format.hpp"
@@ -166,22 +167,8 @@ __device__ std::uint32_t load_pattern(const void* data, std::uint32_t k_total, s
   }
 }
 
-/// A kernel that begins while the one before it resets its counters: waits until that has ended.
-__device__ inline void wait_for_reset() {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-  asm volatile("griddepcontrol.wait;" ::: "memory");
-#endif
-}
-
-/// Lets the next kernel begin that was launched with launch_after_reset().
-__device__ inline void let_next_begin() {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-  asm volatile("griddepcontrol.launch_dependents;");
-#endif
-}
-
 __device__ inline void report_invalid(EncodeStatus* status, std::uint64_t element) {
-  wait_for_reset();
+  wait_for_primary();
   atomicMin(reinterpret_cast<unsigned long long*>(&status->first_invalid),
             static_cast<unsigned long long>(element));
 }

@@ -101,7 +101,7 @@ __global__ void __launch_bounds__(strip_threads, pack_blocks_per_sm)
   Strip strip(task, index, nullptr);
   RegisterPieces<storage> pieces;
   if constexpr (quick) pieces.load(task, strip);
-  wait_for_reset();
+  wait_for_primary();
 
   std::uint32_t spikes = 0;  // of this lane's words
   std::uint32_t part = 0;
@@ -168,7 +168,7 @@ __global__ void __launch_bounds__(tile_threads)
   const auto rows = static_cast<std::uint32_t>(
       std::min<std::uint64_t>(task.unit_rows, sell.layout.m() - first_row));
   const std::uint32_t slices = (rows + height - 1) / height;
-  wait_for_reset();
+  wait_for_primary();
   for (std::uint32_t i = threadIdx.x; i < rows; i += tile_threads) {
     lengths[i] = task.ends[(first_row + i + 1) * task.members - 1];
     widths[i] = 0;
@@ -369,7 +369,7 @@ __global__ void __launch_bounds__(strip_threads, fill_blocks_per_sm)
   const std::uint32_t warp = threadIdx.x / 32;
   const std::uint32_t warps = blockDim.x / 32;
   const std::uint32_t first = blockIdx.x * 32;
-  wait_for_reset();
+  wait_for_primary();
   const SliceLane mine(task, first + threadIdx.x % 32);
   const std::uint32_t widest = __reduce_max_sync(all_lanes, mine.width);
   for (std::uint32_t window = 0; window < widest; window += task.depth) {
@@ -424,8 +424,8 @@ void launch_fill(const CudaContext& context, SellTask task) {
       ceil_div(task.sell.capacity, positions), 32, staged_bytes / (32 * sizeof(Index))));
   const std::size_t bytes = 32 * task.depth * sizeof(Index);
   allow_shared(fill_slices<Index, pattern>, bytes);
-  launch_after_reset(context, fill_slices<Index, pattern>,
-                     static_cast<unsigned>(ceil_div(positions, 32)), 32 * warps, bytes, task);
+  launch_dependent(context, fill_slices<Index, pattern>,
+                   static_cast<unsigned>(ceil_div(positions, 32)), 32 * warps, bytes, task);
 }
 
 }  // namespace
@@ -457,11 +457,11 @@ void encode(const CudaContext& context, const SpikeView& spikes, const Sell& sel
         cuda::is_quick(tiles) ? cuda::pack_rows<storage, true> : cuda::pack_rows<storage, false>;
     const auto blocks =
         static_cast<unsigned>(ceil_div(ceil_div(tiles.tiles, tiles.parts), cuda::strip_warps));
-    cuda::launch_after_reset(
+    cuda::launch_dependent(
         context, kernel, std::min(blocks, cuda::resident_blocks(context, cuda::pack_blocks_per_sm)),
         cuda::strip_threads, 0, tiles, rows);
   });
-  cuda::launch_after_reset(context, cuda::place_slices, task.units, cuda::tile_threads, 0, task);
+  cuda::launch_dependent(context, cuda::place_slices, task.units, cuda::tile_threads, 0, task);
   const bool narrow = sell.column_indices.type == DType::u16;
   const bool pattern = sell.values.type == DType::bit;
   if (narrow) {

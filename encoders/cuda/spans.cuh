@@ -70,7 +70,7 @@ __global__ void __launch_bounds__(strip_threads)
   constexpr std::uint32_t ahead = quick ? 4 : 1;  // strips at a time
   __shared__ alignas(16) std::uint32_t words[quick ? 1 : span_chunks][strip_words<storage>];
   __shared__ std::uint32_t of_chunks[span_chunks];
-  let_next_begin();
+  start_dependents();
   const std::uint32_t span = blockIdx.x;
   const std::uint32_t warp = threadIdx.x / 32;
   const std::uint32_t lane = threadIdx.x % 32;
@@ -157,7 +157,7 @@ __global__ void __launch_bounds__(strip_threads, 4)
   RegisterPieces<storage> pieces;
   Strip strip(task, chunk.first, nullptr);
   if constexpr (quick) pieces.load(task, strip);
-  wait_for_reset();  // that is, for the counts
+  wait_for_primary();  // that is, for the counts
   std::uint64_t first = units_before_chunk(spans, span);
   for (std::uint32_t index = chunk.first; index < chunk.end; ++index) {
     pack_strip<storage, quick>(task, strip, pieces, words);
@@ -199,7 +199,7 @@ void launch_spans(const CudaContext& context, const TileTask& task, const Emit& 
   const auto write = quick ? write_spans<true, Emit> : write_spans<false, Emit>;
   const std::size_t bytes = span_chunks * sizeof(SpanMember);
   allow_shared(write, bytes);
-  launch_after_reset(context, write, spans.count, strip_threads, bytes, task, emit, spans);
+  launch_dependent(context, write, spans.count, strip_threads, bytes, task, emit, spans);
 }
 
 }  // namespace spiketune::cuda

@@ -9,8 +9,6 @@
 /// smaller tiles, of which warps make encodings.
 
 #include <algorithm>
-#include <map>
-#include <utility>
 
 #include "spiketune/core/bits.hpp"
 #include "spiketune/core/cuda/check.hpp"
@@ -377,7 +375,7 @@ __device__ void pack_tile(const TileTask& task, const TileBits& tile, std::uint3
 
 __global__ static void clear_tiles(EncodeStatus* status, std::uint64_t* states, std::uint64_t count,
                                    std::uint32_t* offsets) {
-  let_next_begin();
+  start_dependents();
   const std::uint64_t i = std::uint64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (i == 0) *status = {0, 0, 0, EncodeStatus::none_invalid};
   if (i == 0 && offsets != nullptr) *offsets = 0;
@@ -422,11 +420,6 @@ template <DType storage>
 inline constexpr std::size_t packed_bytes = tile_threads* owned_words<storage> *
                                             sizeof(std::uint32_t);
 
-/// What the runtime said of a kernel on a device: a thread asks once, since each answer takes half
-/// a microsecond.
-template <class Answer>
-using KernelAnswers = std::map<std::pair<const void*, int>, Answer>;
-
 /// Lets a kernel have as much shared memory of the current device as it wants.
 template <class Kernel>
 void allow_shared(Kernel* kernel, std::size_t bytes) {
@@ -463,42 +456,5 @@ inline void reset_tiles(const CudaContext& context, const TileTask& task, std::u
 inline void reset_tiles(const CudaContext& context, const TileTask& task) {
   reset_tiles(context, task, task.states == nullptr ? 0 : tile_states(task));
 }
-
-#if defined(__CUDACC__)
-/// Whether the code that a device has of a kernel was made for one that can wait.
-inline bool can_begin_early(const CudaContext& context, const void* kernel) {
-  static thread_local KernelAnswers<bool> known;
-  const std::pair key(kernel, context.device);
-  if (const auto found = known.find(key); found != known.end()) return found->second;
-  cudaFuncAttributes code{};
-  check(cudaFuncGetAttributes(&code, kernel));
-  return known[key] = code.ptxVersion >= 90;
-}
-
-/// Launches a kernel that calls wait_for_reset() before it touches what reset_tiles(), just called,
-/// resets. It begins at once where its code was made for a GPU that can wait.
-template <class... Parameters, class... Arguments>
-void launch_after_reset(const CudaContext& context, void (*kernel)(Parameters...), unsigned blocks,
-                        unsigned threads, std::size_t shared_bytes, const Arguments&... arguments) {
-  cudaLaunchAttribute early{};
-  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  early.val.programmaticStreamSerializationAllowed = 1;
-  cudaLaunchConfig_t config{};
-  config.gridDim = blocks;
-  config.blockDim = threads;
-  config.dynamicSmemBytes = shared_bytes;
-  config.stream = context.stream;
-  config.attrs = &early;
-  config.numAttrs = can_begin_early(context, reinterpret_cast<const void*>(kernel)) ? 1 : 0;
-  check(cudaLaunchKernelEx(&config, kernel, Parameters(arguments)...));
-}
-#else
-template <class... Parameters, class... Arguments>
-void launch_after_reset(const CudaContext& context, void (*kernel)(Parameters...), unsigned blocks,
-                        unsigned threads, std::size_t shared_bytes, const Arguments&... arguments) {
-  kernel<<<blocks, threads, shared_bytes, context.stream>>>(arguments...);
-  check_launch();
-}
-#endif
 
 }  // namespace spiketune::cuda

@@ -122,6 +122,7 @@ __global__ void __launch_bounds__(128 * groups<k256>, 1)
   const auto end = static_cast<std::uint32_t>(total * (blockIdx.x + 1) / gridDim.x);
   std::uint32_t parity = 0;    // of words
   std::uint32_t w_parity = 1;  // of planes
+  std::uint32_t buffer = 0;    // of staging, that the next columns of Y take
   bool again = false;
 #pragma unroll 1
   while (at < end) {
@@ -177,7 +178,6 @@ __global__ void __launch_bounds__(128 * groups<k256>, 1)
       wait_for_products<0>();
       keep_in_place(sums);
     };
-    std::uint32_t buffer = 0;
     /// The part q of a stage to Y.
     const auto put = [&](int q, std::uint32_t stage, std::uint32_t row) {
       const auto value = [&](int i) {
