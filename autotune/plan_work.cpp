@@ -6,7 +6,6 @@
 #include <limits>
 
 #include "spiketune/autotune/report_json.hpp"
-#include "spiketune/kernels/bit_planes.hpp"
 #include "spiketune/kernels/expand.hpp"
 #include "spiketune/kernels/expand_imma.hpp"
 
@@ -289,80 +288,27 @@ void add_byte_mma(std::vector<WorkTerm>& work, const Product& product, const jso
   work.push_back({"Y of whole tiles", cut.outputs});
 }
 
-/// Strips of 64 rows times all planes of `stages` times 64 columns of W, as
-/// kernels/cuda/sm90/bit_planes_strips.cu cuts them.
-struct PlaneStrips {
-  double k = 0;  ///< as far as its products of 256 go
-  double stages = 0;
-  double turns = 0;  ///< of the warpgroups of a multiprocessor
-  double groups = 0;
-};
-
-PlaneStrips cut_into_plane_strips(const Product& product, double tile_n) {
-  double products = std::ceil(product.k / 256);
-  for (const double count : {2, 3, 4, 6, 9, 12, 16}) {
-    if (products <= count) {
-      products = count;
-      break;
-    }
-  }
-  PlaneStrips best;
-  double least = std::numeric_limits<double>::infinity();
-  const double groups = products <= 6 ? 4 : products <= 12 ? 3 : 2;
-  const double words = 4 * groups * (std::ceil(products / 4) * 2048 + 4096);
-  for (const double stages : {1, 2, 4}) {
-    const double bytes = stages * (std::ceil(products / 2) * 16384 + 256) + words + 1024;
-    if (stages > 1 && bytes > 227 * 1024) break;
-    if (tile_n != 0 && stages * 64 > std::max(64.0, tile_n)) break;
-    const double strips = std::ceil(product.m / 64) * std::ceil(product.n / (stages * 64));
-    const double turns = std::ceil(strips / (product.units * groups));
-    const double time = tile_n != 0 ? -stages : turns * (stages + 1.5) + 2 * stages;
-    if (time <= least) {
-      best = {256 * products, stages, turns, groups};
-      least = time;
-    }
-  }
-  return best;
-}
-
 /// Planes of bits: a step takes 512 columns of S, whether they are there or not. Rows of bits that
 /// are no whole pieces of 16 bytes cannot be copied by TMA: another kernel takes them.
 void add_bit_planes(std::vector<WorkTerm>& work, const Product& product, const json& config) {
   const double tile_m = option(config, "tile_m", 0);
   const double tile_n = option(config, "tile_n", 0);
   constexpr double step = 512;
-  const bool pieces = std::fmod(product.k, 128) == 0 && std::fmod(product.n, 8) == 0;
-  const auto tiled = config.find("tiles");  // the bitmap is: no strips
-  const bool in_rows = tiled == config.end() || *tiled != true;
-  const DType weights = product.w_share == 0.25 ? DType::s4 : DType::s8;
-  const bool strips = in_rows &&
-                      BitPlanes::in_strips(weights, static_cast<std::uint32_t>(product.k),
-                                           static_cast<std::uint32_t>(product.n)) &&
-                      (tile_m == 64 || (tile_m == 0 && tile_n == 0));
-  Cut cut;
-  PlaneStrips dealt;
-  if (strips) {
-    dealt = cut_into_plane_strips(product, tile_n);
-  } else {
-    Product padded = product;
-    padded.k = std::ceil(product.k / step) * step * product.w_share;
-    std::vector<Tiles> options;
-    for (const Tiles& tiles : {Tiles{256, 128, 1}, Tiles{128, 128, 1.3}, Tiles{256, 64, 1.3}}) {
-      if (tile_m != 0 && tile_m != tiles.rows) continue;
-      if (tile_n != 0 && tile_n != tiles.columns) continue;
-      options.push_back(tiles);
-    }
-    if (!options.empty()) cut = cut_into(padded, quickest(padded, options));
+  const bool pieces = std::fmod(product.k, 128) == 0;
+  Product padded = product;
+  padded.k = std::ceil(product.k / step) * step * product.w_share;
+  std::vector<Tiles> options;
+  for (const Tiles& tiles : {Tiles{256, 128, 1}, Tiles{128, 128, 1.3}, Tiles{256, 64, 1.3}}) {
+    if (tile_m != 0 && tile_m != tiles.rows) continue;
+    if (tile_n != 0 && tile_n != tiles.columns) continue;
+    options.push_back(tiles);
   }
-  const double outputs = mega * dealt.turns * dealt.groups * dealt.stages * 64 * 64 * product.units;
+  const Cut cut = options.empty() ? Cut{} : cut_into(padded, quickest(padded, options));
   work.push_back({"S (M·K)", product.elements()});
   work.push_back({"planes in turns (M·K·N)", pieces ? cut.products : 0});
-  work.push_back({"planes in turns, K or N odd (M·K·N)", pieces ? 0 : cut.products});
+  work.push_back({"planes in turns, K odd (M·K·N)", pieces ? 0 : cut.products});
   work.push_back({"steps of planes", cut.steps});
-  work.push_back({"planes of strips in turns (M·K·N)", outputs * dealt.k});
-  work.push_back({"strips of planes in turns", kilo * dealt.turns * dealt.groups});
-  work.push_back({"planes into shared memory", kilo * dealt.k * dealt.stages});
-  work.push_back({"Y of whole tiles", cut.outputs + outputs});
+  work.push_back({"Y of whole tiles", cut.outputs});
 }
 
 double beyond_two_of_four(double d) {
@@ -498,9 +444,6 @@ bool can_run(const std::string& format, const std::string& kernel, const json& c
   const auto tile_m = static_cast<int>(option(config, "tile_m", 0));
   const auto tile_n = static_cast<int>(option(config, "tile_n", 0));
   if (kernel == "expand_imma") return tile_m != 64 || takes_byte_strips(problem.k, tile_n);
-  if (kernel == "bit_planes") {
-    return tile_m != 64 || BitPlanes::in_strips(problem.weights, problem.k, problem.n);
-  }
   if (kernel != "expand_mma") return true;
   const bool keeps_weights = (format == "bytes" ? tile_m_of_bytes(config) : tile_m) == 64;
   if (option(config, "split", 0) == 2 && std::fmod(std::ceil(problem.k / 32.0), 2) != 0) {

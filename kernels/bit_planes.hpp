@@ -8,10 +8,9 @@
 /// S and the planes W_i are bits, so the tensor cores count 256 products at a time (`mma.sync` b1,
 /// and.popc; sm_80 and later). Planes come from the highest to the lowest and sums are doubled in
 /// between (Horner), so there is one set of sums: exact in s32, scaled once, at the end.
-/// A block keeps its rows of S in shared memory for all planes where they fit. On Hopper W in s4 of
-/// up to 4,096 rows is taken in strips instead: all planes of some columns in shared memory, side
-/// by side, so that one product counts for all of them. Operations: 2·M·K·N for each plane, at
-/// 10,000 T/s on an H200, 12 to 16 times the rate of f16. Bytes: M·K/8 + K·N·b/8 + Y.
+/// A block keeps its rows of S in shared memory for all planes where they fit.
+/// Operations: 2·M·K·N for each plane, at 10,000 T/s on an H200, 12 to 16 times the rate of f16.
+/// Bytes: M·K/8 + K·N·b/8 + Y.
 
 #include <string>
 #include <vector>
@@ -23,12 +22,8 @@ namespace spiketune {
 
 struct BitPlanes {
   static constexpr std::string_view name = "bit_planes";
-  /// Rows of Y that a block makes, 128 or 256, or strips of 64 (where in_strips(), on Hopper;
-  /// elsewhere as 0), or 0: strips where they can be, else by the shape.
-  int tile_m = 0;
-  /// Columns: 64 (of 256 rows, or of strips) or 128, of strips 256 too (or as many as fit), or 0:
-  /// by the shape.
-  int tile_n = 0;
+  int tile_m = 0;  ///< rows of Y that a block makes: 128 or 256, or 0: by the shape
+  int tile_n = 0;  ///< columns: 64 (of 256 rows) or 128, or 0: by the shape
 
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
@@ -36,11 +31,7 @@ struct BitPlanes {
     visit("tile_n", self.tile_n);
   }
   [[nodiscard]] static std::vector<BitPlanes> all() {
-    return {{0, 0}, {128, 128}, {256, 64}, {256, 128}, {64, 64}, {64, 128}, {64, 256}};
-  }
-  /// Whether strips hold such a W: s4, K a multiple of 128 up to 4,096, N of 8.
-  [[nodiscard]] static bool in_strips(DType weights, std::uint32_t k, std::uint32_t n) {
-    return weights == DType::s4 && k != 0 && k % 128 == 0 && k <= 4096 && n % 8 == 0;
+    return {{0, 0}, {128, 128}, {256, 64}, {256, 128}};
   }
   /// W must be s8 or s4, spikes binary.
   [[nodiscard]] std::string why_invalid(const EncodedLayout& layout, const WeightView& weights,

@@ -329,16 +329,10 @@ void spmm(const CudaContext& context, const Bitmap& bitmap, const WeightView& we
   planes.carve(carver);
   if (cuda::attribute(context, cudaDevAttrComputeCapabilityMajor) == 9 &&
       cuda::fits_hopper(bitmap, weights, output)) {
-    if ((config.tile_m == 64 || config == BitPlanes{}) &&
-        BitPlanes::in_strips(weights.type, weights.k, weights.n)) {
-      cuda::bit_planes_in_strips(context, bitmap, planes, weights, output, config.tile_n);
-    } else {
-      cuda::bit_planes_on_hopper(context, bitmap, planes, weights, output, config);
-    }
+    cuda::bit_planes_on_hopper(context, bitmap, planes, weights, output, config);
     return;
   }
-  const cuda::Tiling tiling = cuda::choose_tiling(
-      context, config.tile_m == 64 ? BitPlanes{} : config, output, planes.steps);
+  const cuda::Tiling tiling = cuda::choose_tiling(context, config, output, planes.steps);
   if (tiling.column_blocks(output.n) > 65535) {
     throw Error(ErrorCode::unsupported, "bit_planes: N is too large for a grid of blocks");
   }

@@ -45,9 +45,4 @@ void bit_planes_on_hopper(const CudaContext& context, const Bitmap& bitmap, cons
                           const WeightView& weights, const OutputView& output,
                           const BitPlanes& config);
 
-/// The same in strips, in kernels/cuda/sm90/bit_planes_strips.cu, where fits_hopper() and
-/// BitPlanes::in_strips(). `tile_n` as in BitPlanes.
-void bit_planes_in_strips(const CudaContext& context, const Bitmap& bitmap, const Planes& planes,
-                          const WeightView& weights, const OutputView& output, int tile_n);
-
 }  // namespace spiketune::cuda

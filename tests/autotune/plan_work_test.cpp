@@ -132,27 +132,7 @@ TEST(PlanWork, PlanesTake512ColumnsAtATime) {
   };
   EXPECT_EQ(planes(384, DType::s8), planes(512, DType::s8));
   EXPECT_EQ(planes(640, DType::s8), 2 * planes(512, DType::s8));
-  EXPECT_EQ(planes(512, DType::s4), 0);  // in strips
-  EXPECT_EQ(planes(8192, DType::s8), 2 * planes(8192, DType::s4));
-}
-
-TEST(PlanWork, PlanesOfFourBitsAreTakenInStrips) {
-  Problem problem = problem_of(16384, 1024, 1024);
-  problem.weights = DType::s4;
-  const auto of = [&](const json& config, const char* name) {
-    return amount(product_work("bitmap", "bit_planes", config, problem, multiprocessors), name);
-  };
-  const char* const turns = "planes of strips in turns (M·K·N)";
-  // 256 strips of eight tiles of 128 columns, four at a time on each of 132 multiprocessors: 4
-  // turns.
-  EXPECT_NEAR(of(json::object(), turns), 4.0 * 132 * 4 * 64 * 128 * 1024 / 1e6, 1e-6);
-  EXPECT_NEAR(of({{"tile_m", 64}, {"tile_n", 256}}, turns), 2.0 * 132 * 4 * 64 * 256 * 1024 / 1e6,
-              1e-6);
-  EXPECT_EQ(of({{"tile_m", 128}, {"tile_n", 128}}, turns), 0);
-  EXPECT_EQ(of({{"tiles", true}}, turns), 0);
-  EXPECT_TRUE(can_run("bitmap", "bit_planes", {{"tile_m", 64}}, problem));
-  problem.weights = DType::s8;
-  EXPECT_FALSE(can_run("bitmap", "bit_planes", {{"tile_m", 64}}, problem));
+  EXPECT_EQ(planes(512, DType::s8), 2 * planes(512, DType::s4));
 }
 
 TEST(PlanWork, ACandidateHasTheSameTermsForEveryProblem) {

@@ -378,10 +378,6 @@ void bit_planes_on_hopper(const CudaContext&, const Bitmap&, const Planes&, cons
                           const OutputView&, const BitPlanes&) {
   throw Error(ErrorCode::unsupported, "Hopper's instructions are not emulated");
 }
-void bit_planes_in_strips(const CudaContext&, const Bitmap&, const Planes&, const WeightView&,
-                          const OutputView&, int) {
-  throw Error(ErrorCode::unsupported, "Hopper's instructions are not emulated");
-}
 void expand_imma_on_hopper(const CudaContext&, const Bitmap&, const ByteColumns&, const WeightView&,
                            const OutputView&, const ExpandImma&) {
   throw Error(ErrorCode::unsupported, "Hopper's instructions are not emulated");

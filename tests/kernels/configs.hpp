@@ -3,6 +3,7 @@
 /// What the GPU tests of single kernels share: a product by each config that a kernel offers,
 /// compared exactly with the oracle.
 
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,12 @@ struct SpmmShape {
   std::uint32_t k;
   std::uint32_t n;
 };
+
+/// Whether compute-sanitizer would take minutes over it, which SPIKETUNE_SMALL_TESTS leaves out.
+inline bool too_large(const SpmmShape& shape) {
+  return std::getenv("SPIKETUNE_SMALL_TESTS") != nullptr &&
+         shape.rows * shape.k * shape.n > 200'000'000;
+}
 
 /// Small integers as W [K, N], and the Y [rows, N] that the spikes must give with it.
 struct ExactProduct {

@@ -40,7 +40,7 @@ TEST(ExpandImmaOnGpu, IsExactWithEachConfig) {
         SpmmShape{1055, 768, 1032}, SpmmShape{259, 1280, 72}, SpmmShape{130, 1216, 264},
         SpmmShape{65, 2048, 64}, SpmmShape{9001, 128, 520}, SpmmShape{65, 320, 9000},
         SpmmShape{130, 1000, 264}, SpmmShape{200, 2112, 40}, SpmmShape{20000, 128, 648}}) {
-    expect_exact(shape, seed++);
+    if (!too_large(shape)) expect_exact(shape, seed++);
   }
 }
 

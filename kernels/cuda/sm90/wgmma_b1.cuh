@@ -60,35 +60,6 @@ __device__ void multiply_bits(std::int32_t (&d)[columns / 2], std::uint64_t a, s
 #endif
 }
 
-/// The same with A in registers, as `mma.m16n8k256` has it in those of each warp's 16 rows, and
-/// `add` known.
-template <int columns, bool add>
-__device__ void multiply_bits(std::int32_t (&d)[columns / 2], const std::uint32_t (&a)[4],
-                              std::uint64_t b) {
-  static_assert(columns == 64 || columns == 128);
-#if SPIKETUNE_SM90
-  // clang-format off
-  if constexpr (columns == 64) {
-    asm volatile(
-          "{\n.reg .pred add;\nsetp.ne.u32 add, %37, 0;\n"
-          "wgmma.mma_async.sync.aligned.m64n64k256.s32.b1.b1.and.popc {"
-          SPIKETUNE_SUM_NAMES_32
-          "}, {%32, %33, %34, %35}, %36, add;\n}\n"
-          : SPIKETUNE_SUMS_32("+r", d, 0)
-          : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "n"(add ? 1 : 0));
-  } else {
-    asm volatile(
-          "{\n.reg .pred add;\nsetp.ne.u32 add, %69, 0;\n"
-          "wgmma.mma_async.sync.aligned.m64n128k256.s32.b1.b1.and.popc {"
-          SPIKETUNE_SUM_NAMES_64
-          "}, {%64, %65, %66, %67}, %68, add;\n}\n"
-          : SPIKETUNE_SUMS_64("+r", d)
-          : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "n"(add ? 1 : 0));
-  }
-  // clang-format on
-#endif
-}
-
 /// Keeps the compiler from reading sums before a wait.
 template <int count>
 __device__ void keep_in_place(std::int32_t (&sums)[count]) {
