@@ -70,7 +70,11 @@ if [ "$sanitize" = yes ]; then
   done
   wait "${checks[@]}" || true
   for tool in "${tools[@]}"; do
-    grep -qE '(ERROR SUMMARY: 0 errors|RACECHECK SUMMARY: 0 hazards)' "$logs/$tool.txt" || tail -n 30 "$logs/$tool.txt"
+    grep -qE '(ERROR SUMMARY: 0 errors|RACECHECK SUMMARY: 0 hazards)' "$logs/$tool.txt" || {
+      # What it found first, and in which test; after an error that ends the context all others fail.
+      grep -m 12 -B 1 '^=========' "$logs/$tool.txt" || true
+      tail -n 30 "$logs/$tool.txt"
+    }
   done
 fi
 
