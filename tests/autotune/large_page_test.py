@@ -84,11 +84,13 @@ def main():
                                  capture_output=True, text=True, encoding="utf-8", errors="replace", timeout=240, check=False).stdout
             opened = attribute(dom, "opened")
             print(f"opened after {opened} ms, {attribute(dom, 'errors')} script errors")
+            if not dom.strip():  # a browser that gave up on a busy machine, and not the page
+                continue
             assert opened is not None, "the page never opened"
             assert attribute(dom, "errors") == "0"
             if int(opened) <= MAX_MILLISECONDS:
                 return 0
-    print(f"slower than {MAX_MILLISECONDS} ms three times")
+    print(f"slower than {MAX_MILLISECONDS} ms, or no page from the browser, three times")
     return 1
 
 
