@@ -4,7 +4,6 @@
 /// conformance_test.cpp runs it on the host, conformance_gpu_test.cpp on CUDA.
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <memory>
 
@@ -60,12 +59,6 @@ class Device {
     return buffer;
   }
 };
-
-/// Set where a tool makes every access slow: fewer shapes, each with some of the types and widths
-/// instead of all, the same code.
-inline bool small_tests() {
-  return std::getenv("SPIKETUNE_SMALL_TESTS") != nullptr;
-}
 
 /// The fixture: SetUp() of a backend fills `device`.
 class Conformance : public ::testing::TestWithParam<Case> {

@@ -26,7 +26,7 @@ class HugeTensors : public ::testing::Test {
     if (const std::string reason = cuda_unavailable_reason(); !reason.empty()) {
       GTEST_SKIP() << reason;
     }
-    if (std::getenv("SPIKETUNE_SMALL_TESTS") != nullptr) GTEST_SKIP() << "SPIKETUNE_SMALL_TESTS";
+    if (small_tests()) GTEST_SKIP() << "SPIKETUNE_SMALL_TESTS";
   }
 };
 

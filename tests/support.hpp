@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <cstdlib>
 #include <random>
 #include <string>
 #include <vector>
@@ -15,6 +16,12 @@
 #include "spiketune/kernels/spmm.hpp"
 
 namespace spiketune::test {
+
+/// Set where a tool makes every access slow: fewer shapes, each with some of the types and widths
+/// instead of all, the same code.
+inline bool small_tests() {
+  return std::getenv("SPIKETUNE_SMALL_TESTS") != nullptr;
+}
 
 /// Logical spikes: element (t, row, k) as float, whatever the storage and row order.
 struct Logical {

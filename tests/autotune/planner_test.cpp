@@ -293,12 +293,27 @@ TEST(Planner, ChoosesWellOnTheH200WhatItHasNotSeen) {
   }
 }
 
+// VGG9's first layer is missed, with each type of W: it alone is taken in strips, so those are
+// tuned for none of the shapes that train, and dense is recommended. So is K = 4608 with W in s4
+// and e4m3, where dense in 8 bits is tuned for none of the shapes that are alike.
+TEST(Planner, MissesFewLayersOfConvolutionalNetworks) {
+  for (const PlanChoice& choice :
+       evaluate_planner(recorded("cnn.json.gz"), {}, HoldOut::shapes_and_densities)) {
+    if (choice.problem.workload == "vgg9_cifar10.conv1") continue;
+    const bool missed =
+        choice.problem.weights == DType::s4 || choice.problem.weights == DType::e4m3;
+    EXPECT_LE(choice.chosen_us, (missed ? 1.15 : 1.10) * choice.best_us)
+        << problem_name(choice.problem);
+  }
+}
+
 TEST(Planner, IsJudgedOnRecordedSpikesToo) {
   const std::vector<PlanChoice> choices =
       evaluate_planner(recorded("planning.json.gz"), {}, HoldOut::shapes_and_densities);
-  EXPECT_TRUE(std::any_of(choices.begin(), choices.end(), [](const PlanChoice& choice) {
-    return choice.problem.pattern == "trace";
-  }));
+  EXPECT_EQ(
+      std::count_if(choices.begin(), choices.end(),
+                    [](const PlanChoice& choice) { return choice.problem.pattern == "trace"; }),
+      5);
 }
 
 // One half may be lucky. Of others, at random, the bars hold in the mean, and for nearly all

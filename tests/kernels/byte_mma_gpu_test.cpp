@@ -16,9 +16,11 @@ void expect_exact(const SpmmShape& shape, ValueKind kind, unsigned seed) {
   const SpikeTensor spikes =
       copy_of(context, store(logical, DType::u8, kind, RowOrder::time_major).view());
   const auto bytes = encode_to_fit<Bytes>(context, spikes.view(), {});
-  expect_exact_quantised<ByteMma>(
+  const int ran = expect_exact_quantised<ByteMma>(
       context, *bytes, logical, shape.n, seed,
       [](const ByteMma& config) { return "tile_n " + std::to_string(config.tile_n); });
+  // It takes every shape: three types of W, two of Y.
+  EXPECT_EQ(static_cast<std::size_t>(ran), 6 * ByteMma::all().size());
 }
 
 TEST(ByteMmaOnGpu, IsExactWithEachConfig) {

@@ -3,11 +3,11 @@
 /// What the GPU tests of single kernels share: a product by each config that a kernel offers,
 /// compared exactly with the oracle.
 
-#include <cstdlib>
 #include <string>
 #include <vector>
 
 #include "spiketune/core/cuda/stream.hpp"
+#include "spiketune/encoders/bitmap.hpp"
 #include "spiketune/tests/support.hpp"
 
 namespace spiketune::test {
@@ -20,8 +20,7 @@ struct SpmmShape {
 
 /// Whether compute-sanitizer would take minutes over it, which SPIKETUNE_SMALL_TESTS leaves out.
 inline bool too_large(const SpmmShape& shape) {
-  return std::getenv("SPIKETUNE_SMALL_TESTS") != nullptr &&
-         shape.rows * shape.k * shape.n > 200'000'000;
+  return small_tests() && shape.rows * shape.k * shape.n > 200'000'000;
 }
 
 /// Small integers as W [K, N], and the Y [rows, N] that the spikes must give with it.
@@ -82,11 +81,11 @@ void expect_exact_by_each(const CudaContext& context, const Format& encoded,
   EXPECT_GT(ran, 0) << "no config of " << rows << " x " << product.k << " x " << product.n;
 }
 
-/// The same with W in s8, s4 and e4m3: Y in f32 without scales, and in f16 with scales.
+/// The same with W in s8 and e4m3 with scales, and in s4 without, Y in f32 and f16. Returns how
+/// many products there were.
 template <class Config, class Format, class Name>
-void expect_exact_quantised(const CudaContext& context, const Format& encoded,
-                            const Logical& spikes, std::uint32_t n, unsigned seed,
-                            const Name& name) {
+int expect_exact_quantised(const CudaContext& context, const Format& encoded, const Logical& spikes,
+                           std::uint32_t n, unsigned seed, const Name& name) {
   const std::uint32_t k = spikes.shape.k;
   std::vector<float> scales(n);
   for (std::uint32_t i = 0; i < n; ++i) scales[i] = 1.0f / static_cast<float>(1 << i % 4);
@@ -98,11 +97,11 @@ void expect_exact_quantised(const CudaContext& context, const Format& encoded,
     const std::vector<std::byte> stored = to_type(values, type);
     const Buffer w_memory = upload(context, stored.data(), stored.size());
     WeightView weights{w_memory.data(), type, k, n, Space::device};
+    if (type != DType::s4) {
+      weights.scales = static_cast<const float*>(device_scales.data());
+      for (std::size_t i = 0; i < expected.size(); ++i) expected[i] *= scales[i % n];
+    }
     for (const DType to : {DType::f32, DType::f16}) {
-      if (to == DType::f16) {
-        weights.scales = static_cast<const float*>(device_scales.data());
-        for (std::size_t i = 0; i < expected.size(); ++i) expected[i] *= scales[i % n];
-      }
       std::vector<std::byte> y(expected.size() * bits_of(to) / 8);
       const Buffer y_memory = allocate(context, y.size());
       const OutputView output{y_memory.data(), to, spikes.shape.m(), n, Space::device};
@@ -124,6 +123,25 @@ void expect_exact_quantised(const CudaContext& context, const Format& encoded,
     }
   }
   EXPECT_GT(ran, 0) << "no config of " << spikes.shape.m() << " x " << k << " x " << n;
+  return ran;
+}
+
+/// The same of a bitmap, in rows and in tiles, of which a fifth is spikes.
+template <class Config>
+void expect_exact_bitmaps(const SpmmShape& shape, unsigned seed) {
+  const Logical logical = random_spikes({1, shape.rows, shape.k}, 0.2, ValueKind::binary, seed);
+  const CudaStream stream;
+  const CudaContext context = stream.context();
+  const SpikeTensor spikes =
+      copy_of(context, store(logical, DType::bit, ValueKind::binary, RowOrder::time_major).view());
+  for (const bool tiles : {false, true}) {
+    const auto bitmap = encode_to_fit<Bitmap>(context, spikes.view(), {tiles});
+    expect_exact_quantised<Config>(
+        context, *bitmap, logical, shape.n, seed, [&](const Config& config) {
+          return "tiles " + std::to_string(tiles) + ", config " + std::to_string(config.tile_m) +
+                 " x " + std::to_string(config.tile_n);
+        });
+  }
 }
 
 }  // namespace spiketune::test

@@ -1,30 +1,10 @@
 #include <gtest/gtest.h>
 
-#include <string>
-
-#include "spiketune/encoders/bitmap.hpp"
 #include "spiketune/kernels/bitmap.hpp"
 #include "spiketune/tests/kernels/configs.hpp"
 
 namespace spiketune::test {
 namespace {
-
-/// Bitmaps in rows and in tiles.
-void expect_exact(const SpmmShape& shape, unsigned seed) {
-  const Logical logical = random_spikes({1, shape.rows, shape.k}, 0.2, ValueKind::binary, seed);
-  const CudaStream stream;
-  const CudaContext context = stream.context();
-  const SpikeTensor spikes =
-      copy_of(context, store(logical, DType::bit, ValueKind::binary, RowOrder::time_major).view());
-  for (const bool tiles : {false, true}) {
-    const auto bitmap = encode_to_fit<Bitmap>(context, spikes.view(), {tiles});
-    expect_exact_quantised<ExpandImma>(
-        context, *bitmap, logical, shape.n, seed, [&](const ExpandImma& config) {
-          return "tiles " + std::to_string(tiles) + ", config " + std::to_string(config.tile_m) +
-                 " x " + std::to_string(config.tile_n);
-        });
-  }
-}
 
 TEST(ExpandImmaOnGpu, IsExactWithEachConfig) {
   if (const std::string reason = cuda_unavailable_reason(); !reason.empty()) {
@@ -40,7 +20,7 @@ TEST(ExpandImmaOnGpu, IsExactWithEachConfig) {
         SpmmShape{1055, 768, 1032}, SpmmShape{259, 1280, 72}, SpmmShape{130, 1216, 264},
         SpmmShape{65, 2048, 64}, SpmmShape{9001, 128, 520}, SpmmShape{65, 320, 9000},
         SpmmShape{130, 1000, 264}, SpmmShape{200, 2112, 40}, SpmmShape{20000, 128, 648}}) {
-    if (!too_large(shape)) expect_exact(shape, seed++);
+    if (!too_large(shape)) expect_exact_bitmaps<ExpandImma>(shape, seed++);
   }
 }
 

@@ -2,8 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-
 #include "spiketune/core/cuda/stream.hpp"
 #include "spiketune/core/error.hpp"
 
@@ -12,7 +10,7 @@ namespace {
 
 /// Ragged in all directions; some with rows that TMA can copy, some with several tiles and parts.
 std::vector<TrainingShape> shapes() {
-  if (std::getenv("SPIKETUNE_SMALL_TESTS") != nullptr) {
+  if (small_tests()) {
     return {{1, 1, 1}, {0, 5, 8}, {7, 0, 8}, {45, 70, 5}, {300, 72, 24}};
   }
   return {{1, 1, 1},      {0, 5, 8},        {7, 0, 8},       {45, 70, 5},     {300, 72, 24},

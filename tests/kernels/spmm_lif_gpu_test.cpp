@@ -23,7 +23,7 @@ TEST_F(SpmmLifOnGpu, IsTheHostsBitForBit) {
 }
 
 TEST_F(SpmmLifOnGpu, MakesManyTilesABlock) {
-  if (std::getenv("SPIKETUNE_SMALL_TESTS") != nullptr) GTEST_SKIP() << "SPIKETUNE_SMALL_TESTS";
+  if (small_tests()) GTEST_SKIP() << "SPIKETUNE_SMALL_TESTS";
   const CudaStream stream;
   RowOrder order = RowOrder::time_major;
   DType type = DType::f16;
