@@ -440,11 +440,12 @@ void launch_strips(const CudaContext& context, const TileTask& task,
   const std::size_t bytes = batch_strips * sizeof(typename Work::Member);
   allow_shared(encode_strips<Work>, bytes);
   const unsigned blocks = resident_blocks(context, Work::blocks_per_sm);
-  const std::uint32_t turns = (batches + blocks - 1) / blocks;
+  const auto turns = static_cast<std::uint32_t>(ceil_div(batches, blocks));
   // Strips of one row that wait for each other are in blocks that run side by side.
   const bool alone = turns <= (Work::waits_in_row && task.parts > 1 ? 1 : turns_alone);
-  launch_dependent(context, encode_strips<Work>, alone ? (batches + turns - 1) / turns : blocks,
-                   crew_threads, bytes, task, emit, batches, alone ? turns : 0);
+  launch_dependent(context, encode_strips<Work>,
+                   alone ? static_cast<unsigned>(ceil_div(batches, turns)) : blocks, crew_threads,
+                   bytes, task, emit, batches, alone ? turns : 0);
 }
 
 /// Words of the workspace for rows of any storage.
